@@ -1,0 +1,109 @@
+//! `[gateway]`: where requests come in, and how much of them at once.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::format::{address, base_url, duration, network, size, whole};
+use super::public_url::PublicUrl;
+use super::reader::Reader;
+
+/// Settings of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Where providers are served. Default `0.0.0.0:8080`.
+    pub listen: SocketAddr,
+    /// Where health and metrics are served. Default `127.0.0.1:9101`.
+    pub admin: SocketAddr,
+    /// What providers call, up to the path; no slash at its end. Default none.
+    pub public_url: Option<PublicUrl>,
+    /// Peers whose `X-Forwarded-For` is believed. Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Limits per client address.
+    pub limits: Limits,
+    /// Bytes of bodies in memory at once. 1 MiB to 64 GiB, default 64 MiB.
+    pub body_budget: u64,
+    /// For a whole body to arrive. 100 ms to 10 min, default 30 s.
+    pub body_timeout: Duration,
+    /// For the headers of a request to arrive. 100 ms to 5 min, default 10 s.
+    pub header_timeout: Duration,
+    /// For the broker to confirm. 100 ms to 2900 ms, default 2500 ms: a 503 is promised within 3 s.
+    pub publish_timeout: Duration,
+    /// Connections at once. 1 to 1,000,000, default 10,000.
+    pub max_connections: usize,
+    /// For requests in hand to end after SIGTERM. 0 s to 10 min, default 25 s.
+    pub shutdown_grace: Duration,
+}
+
+/// Limits per client address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests, authenticated or not.
+    pub address: Rate,
+    /// Requests with a missing or wrong signature or key.
+    pub auth_failures: AuthFailures,
+}
+
+/// So many a second, and so many at once after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// 1 to 1,000,000; by default 50 for an address, 100 for a source.
+    pub per_second: u32,
+    /// 1 to 1,000,000; by default 100 for an address, 200 for a source.
+    pub burst: u32,
+}
+
+/// So many a minute, and so many at once after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuthFailures {
+    /// 1 to 1,000,000, default 10.
+    pub per_minute: u32,
+    /// 1 to 1,000,000, default 10.
+    pub burst: u32,
+}
+
+impl Gateway {
+    pub(super) fn read(reader: &mut Reader<'_, '_>) -> Self {
+        Self {
+            listen: reader.or("listen", "0.0.0.0:8080", &address()),
+            admin: reader.or("admin", "127.0.0.1:9101", &address()),
+            public_url: reader.optional("public_url", &base_url()),
+            trusted_proxies: reader.list("trusted_proxies", &network()),
+            limits: reader.table("limits", Limits::read),
+            body_budget: reader.or("body_budget", "64 MiB", &size("1 MiB", "64 GiB")),
+            body_timeout: reader.or("body_timeout", "30s", &duration("100ms", "10m")),
+            header_timeout: reader.or("header_timeout", "10s", &duration("100ms", "5m")),
+            publish_timeout: reader.or("publish_timeout", "2500ms", &duration("100ms", "2900ms")),
+            max_connections: reader.or("max_connections", "10000", &whole(1..=1_000_000)),
+            shutdown_grace: reader.or("shutdown_grace", "25s", &duration("0s", "10m")),
+        }
+    }
+}
+
+impl Limits {
+    fn read(reader: &mut Reader<'_, '_>) -> Self {
+        Self {
+            address: reader.table("address", |reader| Rate::read(reader, "50", "100")),
+            auth_failures: reader.table("auth_failures", AuthFailures::read),
+        }
+    }
+}
+
+impl Rate {
+    pub(super) fn read(reader: &mut Reader<'_, '_>, per_second: &'static str, burst: &'static str) -> Self {
+        Self {
+            per_second: reader.or("per_second", per_second, &whole(1..=1_000_000)),
+            burst: reader.or("burst", burst, &whole(1..=1_000_000)),
+        }
+    }
+}
+
+impl AuthFailures {
+    fn read(reader: &mut Reader<'_, '_>) -> Self {
+        Self {
+            per_minute: reader.or("per_minute", "10", &whole(1..=1_000_000)),
+            burst: reader.or("burst", "10", &whole(1..=1_000_000)),
+        }
+    }
+}

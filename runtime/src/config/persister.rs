@@ -1,0 +1,31 @@
+//! `[persister]`: messages to rows.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::format::{address, duration, whole};
+use super::reader::Reader;
+
+/// Settings of the persister.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Persister {
+    /// Where health and metrics are served. Default `127.0.0.1:9104`.
+    pub admin: SocketAddr,
+    /// Rows of one statement. 1 to 10,000, default 500.
+    pub batch: usize,
+    /// How long a batch waits to become full. 0 ms to 1 s, default 5 ms.
+    pub linger: Duration,
+    /// Statements at once. 1 to 32, default 2.
+    pub writers: usize,
+}
+
+impl Persister {
+    pub(super) fn read(reader: &mut Reader<'_, '_>) -> Self {
+        Self {
+            admin: reader.or("admin", "127.0.0.1:9104", &address()),
+            batch: reader.or("batch", "500", &whole(1..=10_000)),
+            linger: reader.or("linger", "5ms", &duration("0ms", "1s")),
+            writers: reader.or("writers", "2", &whole(1..=32)),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! `[[sources]]`: who may send, how they prove it, and what happens to what they send.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::format::{duration, header_name, name, one_of, size, text, text_that, whole_url};
+use super::gateway::Rate;
+use super::public_url::PublicUrl;
+use super::reader::Reader;
+use super::reading::nearest;
+use super::requirements::Need;
+use super::scheme::Scheme;
+use super::secret::Secret;
+
+/// The channels, which are the first part of every source's path.
+pub const CHANNELS: [&str; 5] = ["email", "sms", "whatsapp", "form", "webhook"];
+
+/// Channel and provider of every adapter there is.
+pub const PROVIDERS: &[(&str, &str)] = &[
+    ("sms", "twilio"),
+    ("form", "generic"),
+    ("webhook", "standard"),
+    ("webhook", "github"),
+    ("webhook", "hmac"),
+    ("webhook", "bearer"),
+    ("webhook", "basic"),
+    ("webhook", "none"),
+];
+
+/// Channel and provider of adapters still to come, to tell them from misspelt ones.
+const PLANNED: &[(&str, &str)] = &[
+    ("sms", "vonage"),
+    ("sms", "vonage-messages"),
+    ("sms", "messagebird"),
+    ("sms", "bird"),
+    ("sms", "plivo"),
+    ("sms", "sinch"),
+    ("whatsapp", "meta"),
+    ("whatsapp", "twilio"),
+    ("whatsapp", "360dialog"),
+    ("email", "sendgrid"),
+    ("email", "mailgun"),
+    ("email", "postmark"),
+    ("email", "ses"),
+    ("email", "mime"),
+    ("form", "typeform"),
+    ("form", "tally"),
+    ("form", "jotform"),
+    ("webhook", "cloudevents"),
+];
+
+/// One sender: `POST /v1/{channel}/{name}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The line its table begins at, for whoever finds something wrong with it later. `None` where
+    /// it comes from the environment. Two sources that differ only in this are not equal.
+    pub line: Option<usize>,
+    /// `[a-z0-9-]{1,64}`, unique.
+    pub name: String,
+    /// One of [`CHANNELS`].
+    pub channel: String,
+    /// With the channel, one of [`PROVIDERS`].
+    pub provider: String,
+    /// Whatever the scheme verifies with, the newest first; several may be live at once. Empty
+    /// where the process does not use them. Default none.
+    pub secrets: Vec<Secret>,
+    /// What becomes of a wrong signature. `None` is the provider's default.
+    pub verify: Option<Verify>,
+    /// Requests of this source. Default 100 a second and 200 at once.
+    pub limit: Rate,
+    /// What becomes of a request over the limit. `None` is the provider's default.
+    pub over_limit: Option<OverLimit>,
+    /// How a byte-identical request is answered. Default `accept`.
+    pub on_duplicate: OnDuplicate,
+    /// What makes a message of this source a repeat.
+    pub dedup: SourceDedup,
+    /// Largest body. 1 KiB to 100 MiB and within `gateway.body_budget`, default 1 MiB.
+    pub max_body: u64,
+    /// The whole URL the provider calls, where it is not `gateway.public_url` and the path.
+    pub public_url: Option<PublicUrl>,
+    /// The fields that may hold the text, the first that is there counts. Empty is the provider's
+    /// default.
+    pub text_field: Vec<String>,
+    /// The field that holds the sender's own id of the message. Default none.
+    pub id_field: Option<String>,
+    /// The header that holds it, in lower case. Default none.
+    pub id_header: Option<String>,
+    /// How the signature is made.
+    pub scheme: Scheme,
+}
+
+/// What makes a message of one source a repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceDedup {
+    /// Default `auto`.
+    pub policy: DedupPolicy,
+    /// 1 s to 400 d. `None` is `dedup.window` or `dedup.content_window`, by what the key is made of.
+    pub window: Option<Duration>,
+}
+
+/// What becomes of a request whose signature is missing or wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// It is refused.
+    Enforce,
+    /// It is accepted and counted.
+    Observe,
+    /// It is kept aside until it is released.
+    Hold,
+}
+
+/// What becomes of a request over its source's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverLimit {
+    /// It is refused.
+    Reject,
+    /// It is accepted, up to ten times the limit.
+    Accept,
+}
+
+/// How a byte-identical request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDuplicate {
+    /// 200, and stored.
+    Accept,
+    /// 409, and not stored.
+    Conflict,
+}
+
+/// What a key is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DedupPolicy {
+    /// The provider's own id, or else the content.
+    Auto,
+    /// The content.
+    Content,
+    /// Nothing: only redeliveries are repeats.
+    Off,
+}
+
+const VERIFY: &[(&str, Verify)] = &[("enforce", Verify::Enforce), ("observe", Verify::Observe), ("hold", Verify::Hold)];
+const OVER_LIMIT: &[(&str, OverLimit)] = &[("reject", OverLimit::Reject), ("accept", OverLimit::Accept)];
+const ON_DUPLICATE: &[(&str, OnDuplicate)] = &[("accept", OnDuplicate::Accept), ("conflict", OnDuplicate::Conflict)];
+const POLICIES: &[(&str, DedupPolicy)] =
+    &[("auto", DedupPolicy::Auto), ("content", DedupPolicy::Content), ("off", DedupPolicy::Off)];
+
+/// What sources are checked against beside themselves.
+pub(super) struct Checks {
+    /// Whether their secrets are looked up.
+    pub(super) secrets: Need,
+    /// No body can be larger: it would never be let in.
+    pub(super) body_budget: u64,
+    /// Names so far, with their lines.
+    pub(super) names: BTreeMap<String, Option<usize>>,
+}
+
+impl Source {
+    pub(super) fn read(reader: &mut Reader<'_, '_>, checks: &mut Checks) -> Self {
+        let channel =
+            text_that("email, sms, whatsapp, form, webhook", one_of_channels(), |text| CHANNELS.contains(&text));
+        // Checked once its channel is known.
+        let provider = text_that("one of its channel's", "the name of a provider", |text| !text.is_empty());
+        let source = Self {
+            line: reader.line(),
+            name: reader.required("name", &name()),
+            channel: reader.required("channel", &channel),
+            provider: reader.required("provider", &provider),
+            secrets: reader.secrets("secrets", checks.secrets),
+            verify: reader.optional("verify", &one_of(VERIFY)),
+            limit: reader.table("limit", |reader| Rate::read(reader, "100", "200")),
+            over_limit: reader.optional("over_limit", &one_of(OVER_LIMIT)),
+            on_duplicate: reader.or("on_duplicate", "accept", &one_of(ON_DUPLICATE)),
+            dedup: reader.table("dedup", SourceDedup::read),
+            max_body: reader.or("max_body", "1 MiB", &size("1 KiB", "100 MiB")),
+            public_url: reader.optional("public_url", &whole_url()),
+            text_field: reader.one_or_more("text_field", &text()),
+            id_field: reader.optional("id_field", &text()),
+            id_header: reader.optional("id_header", &header_name()),
+            scheme: Scheme::read(reader, checks.secrets),
+        };
+        source.check(reader, checks);
+        source
+    }
+
+    fn check(&self, reader: &mut Reader<'_, '_>, checks: &mut Checks) {
+        let known = CHANNELS.contains(&&*self.channel) && !self.provider.is_empty();
+        if known && !PROVIDERS.contains(&(&self.channel, &self.provider)) {
+            reader.problem("provider", no_such_provider(&self.channel, &self.provider));
+        }
+        if self.max_body > checks.body_budget {
+            let budget = checks.body_budget;
+            let message = format!("larger than gateway.body_budget ({budget} bytes): never let in");
+            reader.problem("max_body", message);
+        }
+        if self.name.is_empty() {
+            return;
+        }
+        if let Some(line) = checks.names.insert(self.name.clone(), self.line) {
+            let first = line.map_or_else(String::new, |line| format!(", first on line {line}"));
+            let message = format!("two sources have the name {:?}{first}", self.name);
+            reader.problem("name", message);
+        }
+    }
+}
+
+impl SourceDedup {
+    fn read(reader: &mut Reader<'_, '_>) -> Self {
+        Self {
+            policy: reader.or("policy", "auto", &one_of(POLICIES)),
+            window: reader.optional("window", &duration("1s", "400d")),
+        }
+    }
+}
+
+fn one_of_channels() -> String {
+    format!("one of {}", CHANNELS.join(", "))
+}
+
+fn no_such_provider(channel: &str, provider: &str) -> String {
+    let here = || PROVIDERS.iter().filter(|(other, _)| *other == channel).map(|(_, name)| *name);
+    let supported = match here().collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => format!("nothing is supported for {channel} yet"),
+        names => format!("supported for {channel}: {names}"),
+    };
+    if PLANNED.contains(&(channel, provider)) {
+        return format!("{provider:?} is not supported yet; {supported}");
+    }
+    match nearest(provider, here()) {
+        Some(near) => format!("unknown provider {provider:?}; did you mean {near}? {supported}"),
+        None => format!("unknown provider {provider:?}; {supported}"),
+    }
+}

@@ -1,0 +1,77 @@
+//! What is written is what is read.
+
+use std::fs;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::*;
+
+#[test]
+fn the_example_of_the_design_reads() {
+    let folder = TempDir::new().unwrap();
+    let secrets = folder.path().to_str().unwrap();
+    fs::write(folder.path().join("dedup-key"), "a key\r\n").unwrap();
+    fs::write(folder.path().join("twilio-old"), "old token\n").unwrap();
+    let text = include_str!("../testdata/design.toml").replace("/run/secrets", secrets);
+    let env = [("DATABASE_URL", "postgres://db/penstock"), ("TWILIO_AUTH_TOKEN", "new token")];
+
+    let config = Config::parse(&text, "penstock.toml", &env.into_iter().collect()).unwrap();
+
+    assert_eq!(config.postgres.url.unwrap().expose_secret(), "postgres://db/penstock");
+    assert_eq!(config.dedup.hash_key.unwrap().expose_secret(), "a key");
+    assert_eq!(config.gateway.public_url.unwrap().as_str(), "https://in.example.com");
+    assert_eq!(config.gateway.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(config.retention.messages, Some(Duration::from_hours(400 * 24)));
+    assert_eq!(config.attachments.store.as_deref(), Some("s3://bucket/prefix"));
+    let source = config.sources.first().unwrap();
+    assert_eq!((&*source.name, source.max_body), ("support", 1 << 20));
+    assert_eq!((source.verify, source.over_limit), (Some(Verify::Enforce), Some(OverLimit::Accept)));
+    let tokens: Vec<_> = source.secrets.iter().map(ExposeSecret::expose_secret).collect();
+    assert_eq!(tokens, ["new token", "old token"]);
+    let line = text.lines().position(|line| line == "[[sources]]").unwrap() + 1;
+    assert_eq!(source.line, Some(line));
+}
+
+#[test]
+fn values_are_read_as_they_are_written() {
+    let config = parse(
+        r#"[gateway]
+        public_url = "https://user:pw@in.example.com/base/"
+        trusted_proxies = ["10.1.2.3/8", "::1"]
+        body_budget = 2097152
+        [retention]
+        messages = "forever"
+        [log]
+        level = "info,runtime=debug"
+        [[sources]]
+        name = "a"
+        channel = "form"
+        provider = "generic"
+        text_field = "message"
+        id_header = "X-Id"
+        public_url = "https://in.example.com/v1/form/a?x=1#top"
+        [[sources]]
+        name = "b"
+        channel = "form"
+        provider = "generic"
+        text_field = ["text", "body"]
+        max_body = "1.5 MiB"
+        dedup.policy = "off"
+        "#,
+    );
+    let gateway = config.gateway;
+    assert_eq!(gateway.public_url.unwrap().as_str(), "https://user:pw@in.example.com/base");
+    let networks = gateway.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(gateway.body_budget, 2 << 20);
+    assert_eq!(config.retention.messages, None);
+    assert_eq!(config.log.level, "info,runtime=debug");
+    let [a, b] = &*config.sources else { panic!("two sources") };
+    assert_eq!((&*a.text_field, a.id_header.as_deref()), (&["message".to_owned()][..], Some("x-id")));
+    let url = a.public_url.as_ref().map(PublicUrl::as_str);
+    assert_eq!(url, Some("https://in.example.com/v1/form/a?x=1"));
+    assert_eq!((b.text_field.len(), b.max_body), (2, 3 << 19));
+    assert_eq!(b.dedup, SourceDedup { policy: DedupPolicy::Off, window: None });
+}

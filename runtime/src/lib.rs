@@ -1,0 +1,36 @@
+//! What every process shares, and nothing about messages.
+//!
+//! Read in this order: [`process`] is what happens around a role's own work; [`config`], [`telemetry`], [`health`],
+//! [`admin`], [`signals`] and [`tasks`] are its parts. [`nats`], [`topology`], [`provision`] and [`stream_info`] are
+//! the broker; [`publish`] and [`bodies`] go out to it; [`feed`], [`delivery`] and [`worker`] come in from it; [`trim`]
+//! and [`backlog`] keep watch over it.
+
+pub mod process;
+
+pub mod admin;
+pub mod config;
+pub mod health;
+pub mod http_server;
+pub mod signals;
+pub mod tasks;
+pub mod telemetry;
+
+pub mod nats;
+pub mod provision;
+pub mod stream_info;
+pub mod topology;
+
+pub mod bodies;
+pub mod publish;
+
+pub mod delivery;
+pub mod feed;
+pub mod worker;
+
+pub mod backlog;
+pub mod trim;
+pub mod trimmer;
+
+pub mod backoff;
+pub mod clock;
+pub mod error_chain;

@@ -1,0 +1,160 @@
+//! The connection to NATS: found frozen within seconds, and never the reason why a process cannot start.
+//!
+//! The library's defaults need up to three minutes to notice a frozen server. Here pings go out every two seconds, and
+//! publishes that time out one after the other force a new connection, to another server where there is one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream::context::{Context, ContextBuilder};
+use async_nats::{Client, ConnectError, ConnectOptions, Event, ServerAddr};
+use metrics::{Counter, counter, describe_counter};
+use secrecy::ExposeSecret as _;
+use tracing::{debug, info, warn};
+
+use crate::config;
+use crate::health::Dependency;
+
+/// Three unanswered pings end a connection.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// Longest wait for the server's greeting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for an answer of the `JetStream` API.
+const API_TIMEOUT: Duration = Duration::from_secs(5);
+/// So many publishes in a row without an answer, and the connection is made anew.
+const TIMEOUTS_BEFORE_RECONNECT: u32 = 3;
+/// Publishes that wait for their acknowledgement at once; more wait for a place.
+const MAX_INFLIGHT: usize = 8192;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsError {
+    /// The configuration names no server.
+    #[error("nats.url is not set; `penstock up` starts a server of its own")]
+    NoUrl,
+    /// `nats.url` is no address.
+    #[error("nats.url is not an address such as nats://user:password@host:4222")]
+    Address(#[source] std::io::Error),
+    /// The library refused the options.
+    #[error("could not set up the connection to NATS")]
+    Connect(#[source] ConnectError),
+}
+
+/// A connection to NATS. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Nats {
+    client: Client,
+    jetstream: Context,
+    timeouts: Arc<AtomicU32>,
+    forced: Counter,
+}
+
+impl Nats {
+    /// Connects, and goes on trying in the background where no server answers yet: `health` tells.
+    ///
+    /// `role` names the connection and its inbox (`_INBOX_<role>`), which the server's permissions rely on.
+    /// `publish_timeout` is how long a publish waits for its acknowledgement.
+    pub async fn connect(
+        config: &config::Nats,
+        role: &'static str,
+        publish_timeout: Duration,
+        health: Dependency,
+    ) -> Result<Self, NatsError> {
+        let addresses: Vec<ServerAddr> = config
+            .url
+            .as_ref()
+            .ok_or(NatsError::NoUrl)?
+            .expose_secret()
+            .split(',')
+            .map(|address| address.trim().parse())
+            .collect::<Result<_, _>>()
+            .map_err(NatsError::Address)?;
+        describe_counter!("penstock_nats_reconnects_forced_total", "Connections given up because publishes timed out.");
+        let events = counter!("penstock_nats_disconnects_total");
+        describe_counter!("penstock_nats_disconnects_total", "Connections to NATS that were lost.");
+
+        let client = ConnectOptions::new()
+            .name(format!("penstock-{role}"))
+            .custom_inbox_prefix(format!("_INBOX_{role}"))
+            .ping_interval(PING_INTERVAL)
+            .connection_timeout(CONNECT_TIMEOUT)
+            .request_timeout(Some(API_TIMEOUT))
+            .retry_on_initial_connect()
+            .event_callback(move |event| {
+                tell(&health, &events, &event);
+                std::future::ready(())
+            })
+            .connect(addresses)
+            .await
+            .map_err(NatsError::Connect)?;
+        let jetstream = ContextBuilder::new()
+            .max_ack_inflight(MAX_INFLIGHT)
+            .timeout(publish_timeout)
+            .ack_timeout(publish_timeout)
+            .build(client.clone());
+        Ok(Self {
+            client,
+            jetstream,
+            timeouts: Arc::default(),
+            forced: counter!("penstock_nats_reconnects_forced_total"),
+        })
+    }
+
+    /// The plain client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The `JetStream` context.
+    pub fn jetstream(&self) -> &Context {
+        &self.jetstream
+    }
+
+    /// A publish was acknowledged, or refused by a server that is awake.
+    pub(crate) fn answered(&self) {
+        self.timeouts.store(0, Ordering::Relaxed);
+    }
+
+    /// A publish was not answered; after several in a row the connection is made anew.
+    pub(crate) async fn unanswered(&self) {
+        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 < TIMEOUTS_BEFORE_RECONNECT {
+            return;
+        }
+        self.timeouts.store(0, Ordering::Relaxed);
+        self.forced.increment(1);
+        warn!("publishes time out one after the other: connecting anew");
+        if let Err(error) = self.client.force_reconnect().await {
+            debug!(%error, "could not ask for a new connection");
+        }
+    }
+
+    /// Waits until everything handed to the client is on the wire, at most `limit`.
+    pub async fn flush(&self, limit: Duration) {
+        match tokio::time::timeout(limit, self.client.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "could not flush: unsent acknowledgements come back as redeliveries"),
+            Err(_) => warn!("flushing took too long: unsent acknowledgements come back as redeliveries"),
+        }
+    }
+}
+
+fn tell(health: &Dependency, disconnects: &Counter, event: &Event) {
+    match event {
+        Event::Connected => {
+            info!("connected to NATS");
+            health.ok("connected");
+        }
+        Event::Disconnected | Event::Closed => {
+            disconnects.increment(1);
+            warn!("connection to NATS lost; connecting again");
+            health.failed("disconnected");
+        }
+        // The only sign of a missing permission: the publish itself just times out.
+        Event::ServerError(error) => warn!(%error, "NATS refused something"),
+        Event::ClientError(error) => warn!(%error, "could not talk to NATS"),
+        Event::SlowConsumer(subscription) => warn!(subscription, "too slow for NATS: messages will be redelivered"),
+        Event::LameDuckMode => info!("the NATS server is shutting down; changing over"),
+        Event::Draining => {}
+    }
+}

@@ -1,0 +1,244 @@
+//! What every process does before and after its own work, so that a role's `main` is a few lines: read the
+//! configuration, install logs and metrics, bind the admin address, listen to signals, run, drain, and end with a
+//! code that means something.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::admin::{Admin, VERSION};
+use crate::clock::now_millis;
+use crate::config::{Config, Environment, Problems, Requirements};
+use crate::error_chain::Chain;
+use crate::health::Health;
+use crate::http_server::{ServerLimits, listen, serve};
+use crate::signals::Signals;
+use crate::tasks::Tasks;
+use crate::telemetry::{Metrics, install_logs};
+
+/// The configuration is wrong (`EX_CONFIG` is 78; 64 is what the documents promise).
+pub const EXIT_CONFIG: u8 = 64;
+/// Something the process needs is not as it must be.
+pub const EXIT_UNAVAILABLE: u8 = 69;
+
+/// The admin address answers few and small requests.
+const ADMIN_LIMITS: ServerLimits =
+    ServerLimits { connections: 64, header_timeout: Duration::from_secs(5), grace: Duration::from_secs(1) };
+
+/// The configuration that is in force.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// When they were read, in milliseconds since 1970.
+    pub loaded_at: i64,
+}
+
+/// Everything a role gets from the process around it.
+#[derive(Debug)]
+pub struct Context {
+    /// The configuration at start.
+    pub config: Config,
+    /// The configuration in force, changed by SIGHUP.
+    pub loaded: watch::Receiver<Arc<Loaded>>,
+    /// Tasks to be supervised.
+    pub tasks: Tasks,
+    /// Cancelled when the process shall finish what it has in hand.
+    pub shutdown: CancellationToken,
+    /// What the process says of itself.
+    pub health: Health,
+    /// Proof that metric handles taken from here on record something.
+    pub metrics: Metrics,
+}
+
+/// Why a role could not start.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+/// What a role's start function gives.
+pub type Starting = Pin<Box<dyn Future<Output = Result<Context, StartError>> + Send>>;
+
+/// A role that a process can play.
+#[derive(Clone, Copy, Debug)]
+pub struct Role {
+    /// `gateway`, `normalizer`, `dedup`, `persister`.
+    pub name: &'static str,
+    /// The admin address in its section.
+    pub admin: fn(&Config) -> SocketAddr,
+    /// The key of that address, for the message where it is taken.
+    pub admin_key: &'static str,
+    /// How long shutdown may take.
+    pub grace: fn(&Config) -> Duration,
+    /// What it needs of the settings that not every role needs.
+    pub requirements: Requirements,
+    /// Problems that only this role can see, at start and at every reload.
+    pub check: fn(&Config) -> Result<(), Problems>,
+    /// Adds the role's tasks.
+    pub start: fn(Context) -> Starting,
+}
+
+/// What a role's own binary does: `<binary> --config <file>`, and `--help`.
+pub fn main(role: Role) -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let mut file = None;
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--config") => match arguments.next() {
+                Some(path) => file = Some(PathBuf::from(path)),
+                None => return refuse(EXIT_CONFIG, "--config needs a file"),
+            },
+            Some("--help" | "-h") => return tell(&format!("Plays the {} of Penstock.\n\n{USAGE}", role.name)),
+            Some("--version" | "-V") => return tell(&format!("penstock {} {VERSION}", role.name)),
+            _ => return refuse(EXIT_CONFIG, &format!("{} is not known here\n\n{USAGE}", argument.display())),
+        }
+    }
+    run(role, file)
+}
+
+const USAGE: &str =
+    "Usage: --config <FILE>   the configuration; PENSTOCK__SECTION__KEY in the environment overrides it";
+
+fn tell(text: &str) -> ExitCode {
+    #[expect(clippy::print_stdout, reason = "the answer to --help")]
+    {
+        println!("{text}");
+    }
+    ExitCode::SUCCESS
+}
+
+/// Plays `role` until it is told to stop; the process's exit code.
+pub fn run(role: Role, config_file: Option<PathBuf>) -> ExitCode {
+    let environment = Environment::of_process();
+    let config = match read(&role, config_file.as_deref(), &environment) {
+        Ok(config) => config,
+        Err(problems) => return refuse(EXIT_CONFIG, &problems.to_string()),
+    };
+    if let Err(error) = install_logs(&config.log) {
+        return refuse(EXIT_CONFIG, &Chain(&error).to_string());
+    }
+    let metrics = match Metrics::install() {
+        Ok(metrics) => metrics,
+        Err(error) => return refuse(EXIT_UNAVAILABLE, &Chain(&error).to_string()),
+    };
+    let threads = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name(role.name).build() {
+        Ok(threads) => threads,
+        Err(error) => return refuse(EXIT_UNAVAILABLE, &format!("could not start threads: {error}")),
+    };
+    threads.block_on(play(role, config, config_file, metrics))
+}
+
+fn read(role: &Role, file: Option<&Path>, environment: &Environment) -> Result<Config, Problems> {
+    let config = Config::load_for(file, environment, role.requirements)?;
+    (role.check)(&config)?;
+    Ok(config)
+}
+
+/// Before logs are set up, and for a person who started the process by hand: plain words on standard error.
+fn refuse(code: u8, why: &str) -> ExitCode {
+    #[expect(clippy::print_stderr, reason = "there is no log yet")]
+    {
+        eprintln!("{why}");
+    }
+    ExitCode::from(code)
+}
+
+async fn play(role: Role, config: Config, config_file: Option<PathBuf>, metrics: Metrics) -> ExitCode {
+    describe_gauge!("penstock_build_info", "1, with the version and role of the process.");
+    gauge!("penstock_build_info", "version" => VERSION, "role" => role.name).set(1.0);
+    let shutdown = CancellationToken::new();
+    let abort = CancellationToken::new();
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error, "could not listen to signals"),
+    };
+    let admin_listener = match listen((role.admin)(&config), role.admin_key).await {
+        Ok(listener) => listener,
+        Err(error) => return fail(&error, "could not start"),
+    };
+    let health = Health::default();
+    let grace = (role.grace)(&config);
+    let (loaded_tx, loaded) = watch::channel(Arc::new(Loaded { config: config.clone(), loaded_at: now_millis() }));
+    let mut context = Context {
+        config,
+        loaded: loaded.clone(),
+        tasks: Tasks::new(shutdown.clone()),
+        shutdown: shutdown.clone(),
+        health: health.clone(),
+        metrics: metrics.clone(),
+    };
+
+    let admin = Admin {
+        role: role.name,
+        health: health.clone(),
+        metrics: metrics.clone(),
+        process: metrics_process::Collector::default(),
+        loaded,
+        started_at: now_millis(),
+    };
+    admin.process.describe();
+    // The admin address outlives the work: a probe during shutdown hears "not ready", not a closed port.
+    let admin_shutdown = CancellationToken::new();
+    let mut around = tokio::task::JoinSet::new();
+    around.spawn(serve(
+        admin_listener,
+        move |request, _peer| std::future::ready(admin.answer(&request)),
+        ADMIN_LIMITS,
+        admin_shutdown.clone(),
+    ));
+    let reload = reloader(role, config_file, loaded_tx);
+    let (stopping, stop_health) = (shutdown.clone(), health.clone());
+    around.spawn(async move {
+        stopping.cancelled().await;
+        stop_health.stop();
+        Ok(())
+    });
+    around.spawn(signals.run(shutdown.clone(), abort.clone(), reload));
+    context.tasks.spawn("metrics-upkeep", metrics.upkeep(shutdown.clone()));
+
+    let context = tokio::select! {
+        started = (role.start)(context) => match started {
+            Ok(context) => context,
+            Err(error) => {
+                error!(role = role.name, error = %Chain(error.as_ref()), "could not start");
+                return ExitCode::from(EXIT_UNAVAILABLE);
+            }
+        },
+        () = shutdown.cancelled() => return ExitCode::SUCCESS,
+    };
+    info!(role = role.name, version = VERSION, "started");
+    let code = context.tasks.run(grace, abort).await;
+    admin_shutdown.cancel();
+    around.abort_all();
+    info!(role = role.name, "stopped");
+    code
+}
+
+/// Reads the configuration again; a wrong one changes nothing and is said so.
+fn reloader(role: Role, file: Option<PathBuf>, loaded: watch::Sender<Arc<Loaded>>) -> impl Fn() {
+    describe_counter!("penstock_config_reloads_total", "Times the configuration was read again, by result.");
+    let applied = counter!("penstock_config_reloads_total", "result" => "applied");
+    let refused = counter!("penstock_config_reloads_total", "result" => "refused");
+    move || match read(&role, file.as_deref(), &Environment::of_process()) {
+        Ok(config) => {
+            applied.increment(1);
+            info!(sources = config.sources.len(), "the new configuration is in force");
+            loaded.send_replace(Arc::new(Loaded { config, loaded_at: now_millis() }));
+        }
+        Err(problems) => {
+            refused.increment(1);
+            error!(%problems, "the new configuration is refused; the old one stays in force");
+        }
+    }
+}
+
+fn fail(error: &(dyn std::error::Error + 'static), what: &str) -> ExitCode {
+    error!(error = %Chain(error), "{what}");
+    ExitCode::from(EXIT_UNAVAILABLE)
+}

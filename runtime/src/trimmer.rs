@@ -1,0 +1,192 @@
+//! Trims a stream as [`crate::trim`] plans it: looks, plans, finds the first message that is young enough to stay, and
+//! purges by sequence.
+//!
+//! Order matters: the stream is asked before its consumers, so that "nothing pending" speaks of a sequence that was
+//! there already. A purge is always by sequence and never past what the plan allows.
+
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::error_chain::Chain;
+use crate::nats::Nats;
+use crate::provision::consumers_of;
+use crate::stream_info::{InfoError, StreamInfo, broker_millis};
+use crate::tasks::Outcome;
+use crate::trim::{Keep, Plan, Progress, View, plan};
+
+/// What is kept of a stream, before the broker's time is known.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// The stream.
+    pub stream: &'static str,
+    /// How long processed messages stay.
+    pub keep: KeepFor,
+    /// As [`Keep::most_messages`].
+    pub most_messages: Option<u64>,
+    /// As [`Keep::under_pressure`].
+    pub under_pressure: bool,
+    /// How often to look.
+    pub every: Duration,
+}
+
+/// How long processed messages stay.
+#[derive(Clone, Debug)]
+pub enum KeepFor {
+    /// So long after the broker stored them.
+    Age(Duration),
+    /// As long as one of these streams can hold a message that refers to them: a little longer than the oldest there.
+    ReferredTo(&'static [&'static str]),
+}
+
+/// A message and what it refers to are published within seconds of each other; an hour is a broad margin.
+const MARGIN: Duration = Duration::from_hours(1);
+
+/// Trims `retention.stream` until shutdown.
+pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) -> Outcome {
+    let stream = retention.stream;
+    describe_counter!("penstock_trimmed_messages_total", "Processed messages that were thrown away, by stream.");
+    describe_counter!("penstock_trim_failures_total", "Passes that could not look or purge, by stream.");
+    describe_gauge!("penstock_stream_bytes_ratio", "Bytes in a stream as a share of its limit.");
+    describe_gauge!("penstock_stream_reach_seconds", "How far back a stream reaches.");
+    let gauges = Gauges {
+        trimmed: counter!("penstock_trimmed_messages_total", "stream" => stream),
+        failures: counter!("penstock_trim_failures_total", "stream" => stream),
+        ratio: gauge!("penstock_stream_bytes_ratio", "stream" => stream),
+        reach: gauge!("penstock_stream_reach_seconds", "stream" => stream),
+    };
+    let mut tick = tokio::time::interval(retention.every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            _ = tick.tick() => {}
+        }
+        match pass(&nats, &retention, &gauges).await {
+            Ok(0) => {}
+            Ok(messages) => {
+                gauges.trimmed.increment(messages);
+                info!(stream, messages, "trimmed");
+            }
+            Err(error) => {
+                gauges.failures.increment(1);
+                warn!(stream, error = %Chain(&error), "could not trim; nothing is lost, the stream grows");
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Gauges {
+    trimmed: Counter,
+    failures: Counter,
+    ratio: Gauge,
+    reach: Gauge,
+}
+
+/// One pass; how many messages went.
+async fn pass(nats: &Nats, retention: &Retention, gauges: &Gauges) -> Result<u64, InfoError> {
+    let info = nats.stream_info(retention.stream).await?;
+    let view = look(nats, retention.stream, &info).await?;
+    let (Some(now), first) = (info.ts.as_deref().and_then(broker_millis), broker_millis(&info.state.first_ts)) else {
+        debug!(stream = retention.stream, "the broker did not say what time it is; nothing is trimmed");
+        return Ok(0);
+    };
+    tell(gauges, &view, now, first);
+
+    let keep = Keep {
+        since: since(nats, &retention.keep, now).await?,
+        most_messages: retention.most_messages,
+        under_pressure: retention.under_pressure,
+    };
+    let before = match plan(&view, keep) {
+        Plan::Nothing => return Ok(0),
+        Plan::Pressed { before } => before,
+        Plan::Aged { before } => match first {
+            Some(first) if first < keep.since => {
+                oldest_to_stay(nats, retention.stream, &view, before, keep.since).await?
+            }
+            _ => return Ok(0),
+        },
+    };
+    if before <= view.first_sequence {
+        return Ok(0);
+    }
+    nats.purge_before(retention.stream, before).await
+}
+
+async fn look(nats: &Nats, stream: &str, info: &StreamInfo) -> Result<View, InfoError> {
+    let mut consumers = Vec::new();
+    for consumer in consumers_of(info) {
+        consumers.push(match nats.consumer_info(stream, consumer).await {
+            Ok(info) => Some(Progress {
+                ack_floor: info.ack_floor.stream_seq,
+                unacknowledged: info.num_ack_pending,
+                pending: info.num_pending,
+            }),
+            Err(error) if error.is_missing() => None,
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(View {
+        first_sequence: info.state.first_seq,
+        last_sequence: info.state.last_seq,
+        messages: info.state.messages,
+        bytes: info.state.bytes,
+        max_bytes: u64::try_from(info.config.max_bytes).ok(),
+        consumers,
+    })
+}
+
+/// The moment before which messages may go, by the broker's clock.
+async fn since(nats: &Nats, keep: &KeepFor, now: i64) -> Result<i64, InfoError> {
+    match keep {
+        KeepFor::Age(age) => Ok(now.saturating_sub(millis(*age))),
+        KeepFor::ReferredTo(streams) => {
+            let mut oldest = now;
+            for stream in *streams {
+                let info = nats.stream_info(stream).await?;
+                if info.state.messages > 0 {
+                    // A time that cannot be read could be any.
+                    oldest = oldest.min(broker_millis(&info.state.first_ts).unwrap_or(i64::MIN));
+                }
+            }
+            Ok(oldest.saturating_sub(millis(MARGIN)))
+        }
+    }
+}
+
+/// The first sequence, at most `before`, whose message was stored at `since` or later. Times in a stream only grow, so
+/// this halves the range until it is found: some twenty questions for a million messages.
+async fn oldest_to_stay(nats: &Nats, stream: &str, view: &View, before: u64, since: i64) -> Result<u64, InfoError> {
+    let (mut low, mut high) = (view.first_sequence, before);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let stored = nats.next_stored(stream, middle, "").await?;
+        let Some(stored) = stored.filter(|stored| stored.seq < high) else {
+            high = middle;
+            continue;
+        };
+        match broker_millis(&stored.time) {
+            Some(time) if time < since => low = stored.seq + 1,
+            // Young enough to stay, or a time that cannot be read.
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn tell(gauges: &Gauges, view: &View, now: i64, first: Option<i64>) {
+    if let Some(limit) = view.max_bytes.filter(|limit| *limit > 0) {
+        gauges.ratio.set(view.bytes as f64 / limit as f64);
+    }
+    let reach = if view.messages == 0 { 0 } else { now.saturating_sub(first.unwrap_or(now)).max(0) };
+    gauges.reach.set(reach as f64 / 1000.0);
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
