@@ -38,6 +38,8 @@ pub const KEY: &str = "Penstock-Key";
 pub const DEDUP: &str = "Penstock-Dedup";
 /// The run of a replay.
 pub const REPLAY: &str = "Penstock-Replay";
+/// A replayed request's sequence in `RAW`.
+pub const RAW_SEQUENCE: &str = "Penstock-Raw-Sequence";
 /// The stage that gave up on a message.
 pub const STAGE: &str = "Penstock-Stage";
 /// Why it gave up: a word from a closed set.

@@ -25,6 +25,9 @@ const FIRST: i64 = -62_135_596_800_000;
 const LAST: i64 = 253_402_300_799_999;
 
 impl Millis {
+    /// The start of 1970.
+    pub const EPOCH: Self = Self(0);
+
     /// The moment `millis` milliseconds after 1970, if RFC 3339 can write it.
     pub fn from_unix(millis: i64) -> Option<Self> {
         (FIRST..=LAST).contains(&millis).then_some(Self(millis))

@@ -1,37 +1,52 @@
 //! The accept loop of the gateway and of every admin address: HTTP/1.1 and HTTP/2 on one port, bounded, and drained
 //! at shutdown.
 //!
-//! hyper's header timeout is silently off without a timer, so one is always given. At shutdown the listener closes
-//! first, then connections are asked to finish: HTTP/1.1 by `Connection: close`, HTTP/2 by GOAWAY.
+//! hyper's header timeout is silently off without a timer, so one is always given; and it does not run before the
+//! first bytes, nor on an idle HTTP/2 connection, so both are watched here.
+//!
+//! Shutdown fails no request that was sent: connections that wait to be accepted are accepted before the listener
+//! closes, and an HTTP/1 connection is not closed under a request that is on its way: its next answer says
+//! `Connection: close`, and only one that stays idle for a while is closed. HTTP/2 has GOAWAY for that.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::tasks::Outcome;
 
-/// Request headers larger than this in all are refused with 431.
-const HEADER_BYTES: usize = 16 * 1024;
+/// Longest head of an HTTP/1 request; beyond, 431. What a role makes of a request's headers is its own limit.
+const HEAD_BYTES: usize = 64 * 1024;
+/// Longest header list of an HTTP/2 request, in bytes; beyond, 431.
+const HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// Requests with more headers than this are refused with 431.
 const HEADER_COUNT: usize = 100;
 /// Streams one HTTP/2 connection may have open.
 const H2_STREAMS: u32 = 200;
+/// Connections accepted after shutdown was asked for: those that were there before the listener closed.
+const LATE_CONNECTIONS: usize = 4096;
+/// How long an idle HTTP/1 connection stays open at shutdown, for the request that may be on its way.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// How long the rest of a refused body is read, so that its sender can read the answer.
+const LINGER: Duration = Duration::from_secs(3);
 
 /// What bounds a server.
 #[derive(Clone, Copy, Debug)]
@@ -71,53 +86,193 @@ where
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let builder = Arc::new(builder(limits.header_timeout));
-    let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
+    let (phase, phases) = watch::channel(Phase::Serving);
     let mut connections = JoinSet::new();
+    let start = |accepted: Accepted| {
+        let (builder, handler, phases) = (Arc::clone(&builder), handler.clone(), phases.clone());
+        drive(builder, accepted, handler, phases, limits.header_timeout)
+    };
     loop {
-        let accepted = tokio::select! {
+        tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = accept(&listener, &places) => accepted,
-        };
-        let (stream, peer, place) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, mostly. Spinning would make it worse.
-                warn!(%error, "could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let handler = handler.clone();
-        let service = service_fn(move |request| {
-            let answer = handler(request, peer);
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        connections.spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%peer, %error, "connection ended early");
-            }
-            drop(place);
-        });
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = accept(&listener, &places) => match accepted {
+                Ok(accepted) => {
+                    connections.spawn(start(accepted));
+                }
+                Err(error) => {
+                    // Out of file descriptors, mostly. Spinning would make it worse.
+                    warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
     }
-    drop(listener);
-    if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
+    phase.send_replace(Phase::Finishing);
+    for accepted in close(listener, &places) {
+        connections.spawn(start(accepted));
+    }
+
+    let finish = async {
+        let patience = LAST_CALL.min(limits.grace / 4);
+        if timeout(patience, all_ended(&mut connections)).await.is_err() {
+            phase.send_replace(Phase::Closing);
+            all_ended(&mut connections).await;
+        }
+    };
+    if timeout(limits.grace, finish).await.is_err() {
         warn!("connections were still open when the time to finish them was over");
     }
     Ok(())
 }
 
-type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+/// Reads the rest of a body that its answer does not depend on, for a while, so that a client that is still sending is
+/// not cut off before it reads the answer.
+pub fn linger(mut body: Incoming) {
+    let read = async move { while let Some(Ok(_)) = body.frame().await {} };
+    #[expect(clippy::disallowed_methods, reason = "ends by itself, and there is nothing to supervise: at most one a stream")]
+    tokio::spawn(timeout(LINGER, read));
+}
+
+/// What open connections are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Go on.
+    Serving,
+    /// The next answer is the last.
+    Finishing,
+    /// End where nothing is in hand.
+    Closing,
+}
+
+async fn all_ended(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
+type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<Accepted> {
     let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    stream.set_nodelay(true)?;
     Ok((stream, peer, place))
+}
+
+/// Closes the listener, and gives the connections that were waiting in it: closing resets those, and some have sent
+/// their request already. The listener is asked itself, not the runtime, which may not have heard of them yet.
+fn close(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<Accepted> {
+    let mut late = Vec::new();
+    let Ok(listener) = listener.into_std() else { return late };
+    while late.len() < LATE_CONNECTIONS {
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else { break };
+        let Ok((stream, peer)) = listener.accept() else { break };
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            late.push((stream, peer, place));
+        }
+    }
+    late
+}
+
+/// What a connection has been doing: counts up at the beginning and at the end of each request.
+#[derive(Debug, Default)]
+struct Activity {
+    begun: AtomicU64,
+    ended: AtomicU64,
+    http2: AtomicBool,
+}
+
+impl Activity {
+    /// The number of requests so far, if none is in hand.
+    fn idle_since(&self) -> Option<u64> {
+        let ended = self.ended.load(Ordering::Acquire);
+        (self.begun.load(Ordering::Acquire) == ended).then_some(ended)
+    }
+}
+
+/// Counts a request as ended also where its future is dropped, because the client went away.
+struct InHand(Arc<Activity>);
+
+impl InHand {
+    fn begin(activity: &Arc<Activity>, version: Version) -> Self {
+        activity.http2.store(version == Version::HTTP_2, Ordering::Relaxed);
+        activity.begun.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+async fn drive<H, F>(
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    (stream, peer, place): Accepted,
+    handler: H,
+    mut phases: watch::Receiver<Phase>,
+    header_timeout: Duration,
+) where
+    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%peer, %error, "the connection was gone before it was looked at");
+        return;
+    }
+    let activity = Arc::<Activity>::default();
+    let (watched, told) = (Arc::clone(&activity), phases.clone());
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (version, told) = (request.version(), told.clone());
+        let in_hand = InHand::begin(&watched, version);
+        let answer = handler(request, peer);
+        async move {
+            let mut response = answer.await;
+            if version < Version::HTTP_2 && *told.borrow() != Phase::Serving {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            drop(in_hand);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let mut look = interval(header_timeout);
+    look.tick().await;
+    let mut idle_since = None;
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    debug!(%peer, %error, "connection ended early");
+                }
+                break;
+            }
+            // The sender lives as long as any connection is waited for.
+            Ok(()) = phases.changed() => {
+                let phase = *phases.borrow_and_update();
+                if phase == Phase::Closing || activity.http2.load(Ordering::Relaxed) {
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            _ = look.tick() => {
+                let now = activity.idle_since();
+                if now == Some(0) {
+                    debug!(%peer, "no request came in time");
+                    break;
+                }
+                if now.is_some() && now == idle_since {
+                    connection.as_mut().graceful_shutdown();
+                }
+                idle_since = now;
+            }
+        }
+    }
+    drop(place);
 }
 
 fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
@@ -127,11 +282,11 @@ fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_headers(HEADER_COUNT)
-        .max_buf_size(HEADER_BYTES * 4);
+        .max_buf_size(HEAD_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX))
+        .max_header_list_size(HEADER_LIST_BYTES)
         .max_concurrent_streams(H2_STREAMS)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));

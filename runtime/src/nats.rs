@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::{Client, ConnectError, ConnectOptions, Event, ServerAddr};
 use metrics::{Counter, counter, describe_counter};
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret as _;
 use tracing::{debug, info, warn};
 
@@ -74,7 +75,7 @@ impl Nats {
         let events = counter!("penstock_nats_disconnects_total");
         describe_counter!("penstock_nats_disconnects_total", "Connections to NATS that were lost.");
 
-        let client = ConnectOptions::new()
+        let client = sign_in(&addresses)
             .name(format!("penstock-{role}"))
             .custom_inbox_prefix(format!("_INBOX_{role}"))
             .ping_interval(PING_INTERVAL)
@@ -136,6 +137,19 @@ impl Nats {
             Ok(Err(error)) => warn!(%error, "could not flush: unsent acknowledgements come back as redeliveries"),
             Err(_) => warn!("flushing took too long: unsent acknowledgements come back as redeliveries"),
         }
+    }
+}
+
+/// The library does not look at the credentials in a URL. All servers of a cluster take the same ones, so the first
+/// address that has some counts.
+fn sign_in(addresses: &[ServerAddr]) -> ConnectOptions {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let Some((user, address)) = addresses.iter().find_map(|address| Some((address.username()?, address))) else {
+        return ConnectOptions::new();
+    };
+    match address.password() {
+        Some(password) => ConnectOptions::with_user_and_password(decode(user), decode(password)),
+        None => ConnectOptions::with_token(decode(user)),
     }
 }
 

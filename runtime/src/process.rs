@@ -2,6 +2,7 @@
 //! configuration, install logs and metrics, bind the admin address, listen to signals, run, drain, and end with a
 //! code that means something.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -86,20 +87,47 @@ pub struct Role {
 
 /// What a role's own binary does: `<binary> --config <file>`, and `--help`.
 pub fn main(role: Role) -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
+    match config_argument(std::env::args_os().skip(1), role.name) {
+        Ok(file) => run(role, file),
+        Err(code) => code,
+    }
+}
+
+/// The file after `--config` among a binary's arguments; or the exit code where there is nothing to run.
+pub fn config_argument(arguments: impl IntoIterator<Item = OsString>, name: &str) -> Result<Option<PathBuf>, ExitCode> {
+    let mut arguments = arguments.into_iter();
     let mut file = None;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--config") => match arguments.next() {
                 Some(path) => file = Some(PathBuf::from(path)),
-                None => return refuse(EXIT_CONFIG, "--config needs a file"),
+                None => return Err(refuse(EXIT_CONFIG, "--config needs a file")),
             },
-            Some("--help" | "-h") => return tell(&format!("Plays the {} of Penstock.\n\n{USAGE}", role.name)),
-            Some("--version" | "-V") => return tell(&format!("penstock {} {VERSION}", role.name)),
-            _ => return refuse(EXIT_CONFIG, &format!("{} is not known here\n\n{USAGE}", argument.display())),
+            Some("--help" | "-h") => return Err(tell(&format!("Penstock's {name}.\n\n{USAGE}"))),
+            Some("--version" | "-V") => return Err(tell(&format!("penstock {name} {VERSION}"))),
+            _ => return Err(refuse(EXIT_CONFIG, &format!("{} is not known here\n\n{USAGE}", argument.display()))),
         }
     }
-    run(role, file)
+    Ok(file)
+}
+
+/// Runs a job that ends by itself, with the configuration that `requirements` ask for; the process's exit code.
+pub fn once<F>(requirements: Requirements, config_file: Option<&Path>, job: impl FnOnce(Config) -> F) -> ExitCode
+where
+    F: Future<Output = Result<String, StartError>>,
+{
+    let config = match Config::load_for(config_file, &Environment::of_process(), requirements) {
+        Ok(config) => config,
+        Err(problems) => return refuse(EXIT_CONFIG, &problems.to_string()),
+    };
+    let threads = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(threads) => threads,
+        Err(error) => return refuse(EXIT_UNAVAILABLE, &format!("could not start: {error}")),
+    };
+    match threads.block_on(job(config)) {
+        Ok(done) => tell(&done),
+        Err(error) => refuse(EXIT_UNAVAILABLE, &Chain(error.as_ref()).to_string()),
+    }
 }
 
 const USAGE: &str =

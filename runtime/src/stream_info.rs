@@ -17,7 +17,16 @@ pub enum InfoError {
         what: String,
         /// The library's error.
         #[source]
-        source: async_nats::jetstream::context::RequestError,
+        source: async_nats::client::RequestError,
+    },
+    /// It answered something that is no answer.
+    #[error("NATS answered in a way this version does not know when asked about {what}")]
+    Reading {
+        /// The stream, or stream and consumer.
+        what: String,
+        /// What is wrong with the answer.
+        #[source]
+        source: serde_json::Error,
     },
     /// It answered with an error; "stream not found" and "consumer not found" are such.
     #[error("NATS has no {what}: {description}")]
@@ -174,6 +183,15 @@ struct Refusal {
     description: String,
 }
 
+/// How far back streams reach, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The broker's clock.
+    pub now: i64,
+    /// When the oldest message was stored; [`Self::now`] where there is none.
+    pub oldest: i64,
+}
+
 /// A message read from a stream without a consumer.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Stored {
@@ -186,13 +204,29 @@ pub struct Stored {
 impl Nats {
     /// Asks about a stream.
     pub async fn stream_info(&self, stream: &str) -> Result<StreamInfo, InfoError> {
-        self.ask(format!("STREAM.INFO.{stream}"), stream.to_owned(), &()).await
+        self.ask(format!("STREAM.INFO.{stream}"), stream.to_owned(), None::<&()>).await
     }
 
     /// Asks about a consumer.
     pub async fn consumer_info(&self, stream: &str, consumer: &str) -> Result<ConsumerInfo, InfoError> {
         let what = format!("{stream}/{consumer}");
-        self.ask(format!("CONSUMER.INFO.{stream}.{consumer}"), what, &()).await
+        self.ask(format!("CONSUMER.INFO.{stream}.{consumer}"), what, None::<&()>).await
+    }
+
+    /// How far back these streams reach, by the broker's clock. A time that cannot be read could be any, so it counts
+    /// as the earliest there is.
+    pub async fn reach(&self, streams: &[&str]) -> Result<Reach, InfoError> {
+        let mut reach = Reach { now: i64::MAX, oldest: i64::MAX };
+        for stream in streams {
+            let info = self.stream_info(stream).await?;
+            let now = info.ts.as_deref().and_then(broker_millis).unwrap_or(i64::MIN);
+            let first =
+                if info.state.messages == 0 { now } else { broker_millis(&info.state.first_ts).unwrap_or(i64::MIN) };
+            // The earliest answer: a message that came in while the others were asked is younger than it.
+            reach.now = reach.now.min(now);
+            reach.oldest = reach.oldest.min(first).min(now);
+        }
+        Ok(reach)
     }
 
     /// Purges a stream of everything before `sequence`; how many messages went.
@@ -209,7 +243,7 @@ impl Nats {
             purged: u64,
         }
         let purged: Purged =
-            self.ask(format!("STREAM.PURGE.{stream}"), stream.to_owned(), &Request { seq: sequence }).await?;
+            self.ask(format!("STREAM.PURGE.{stream}"), stream.to_owned(), Some(&Request { seq: sequence })).await?;
         Ok(purged.purged)
     }
 
@@ -226,25 +260,34 @@ impl Nats {
         }
         const NO_MESSAGE: u64 = 10_037;
         let request = Request { seq: sequence.max(1), next_by_subj: if filter.is_empty() { ">" } else { filter } };
-        match self.ask::<_, Found>(format!("STREAM.MSG.GET.{stream}"), stream.to_owned(), &request).await {
+        match self.ask::<_, Found>(format!("STREAM.MSG.GET.{stream}"), stream.to_owned(), Some(&request)).await {
             Ok(found) => Ok(Some(found.message)),
             Err(InfoError::Refused { code: NO_MESSAGE, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    /// Some questions must have an empty payload: `null` is refused.
     async fn ask<Q: Serialize, T: serde::de::DeserializeOwned>(
         &self,
         subject: String,
         what: String,
-        request: &Q,
+        request: Option<&Q>,
     ) -> Result<T, InfoError> {
-        match self.jetstream().request::<_, _, Answer<T>>(subject, request).await {
+        let payload = match request.map(serde_json::to_vec).transpose() {
+            Ok(payload) => payload.unwrap_or_default(),
+            Err(source) => return Err(InfoError::Reading { what, source }),
+        };
+        let answer = match self.client().request(format!("$JS.API.{subject}"), payload.into()).await {
+            Ok(answer) => answer,
+            Err(source) => return Err(InfoError::Asking { what, source }),
+        };
+        match serde_json::from_slice(&answer.payload) {
             Ok(Answer::Given(answer)) => Ok(answer),
             Ok(Answer::Refused { error }) => {
                 Err(InfoError::Refused { what, description: error.description, code: error.err_code })
             }
-            Err(source) => Err(InfoError::Asking { what, source }),
+            Err(source) => Err(InfoError::Reading { what, source }),
         }
     }
 }

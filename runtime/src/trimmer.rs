@@ -145,15 +145,8 @@ async fn since(nats: &Nats, keep: &KeepFor, now: i64) -> Result<i64, InfoError> 
     match keep {
         KeepFor::Age(age) => Ok(now.saturating_sub(millis(*age))),
         KeepFor::ReferredTo(streams) => {
-            let mut oldest = now;
-            for stream in *streams {
-                let info = nats.stream_info(stream).await?;
-                if info.state.messages > 0 {
-                    // A time that cannot be read could be any.
-                    oldest = oldest.min(broker_millis(&info.state.first_ts).unwrap_or(i64::MIN));
-                }
-            }
-            Ok(oldest.saturating_sub(millis(MARGIN)))
+            let reach = nats.reach(streams).await?;
+            Ok(reach.oldest.min(now).saturating_sub(millis(MARGIN)))
         }
     }
 }

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Draws the passwords and keys that compose.yaml needs, once: what is there already is left alone.
+#
+#   deploy/make-secrets.sh             for one NATS server
+#   deploy/make-secrets.sh --cluster   for the three of compose.nats-cluster.yaml (before the first start)
+#
+# They go to deploy/secrets, or to $PENSTOCK_SECRETS. The folder is closed to other users of this machine. The files in
+# it are not, because the roles run as a user of their own and get them one by one.
+set -eu
+
+folder=${PENSTOCK_SECRETS:-$(dirname "$0")/secrets}
+case ${1:-} in
+  '') servers='nats' ;;
+  --cluster) servers='nats nats-2 nats-3' ;;
+  *) echo "usage: $0 [--cluster]" >&2; exit 2 ;;
+esac
+
+umask 022
+mkdir -p "$folder"
+chmod 700 "$folder"
+
+# A letter first: NATS reads passwords in its environment as configuration values.
+password() { echo "p$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; }
+
+# keep <file>: writes its input there, unless there is such a file.
+keep() {
+  if [ -e "$folder/$1" ]; then
+    cat > /dev/null
+  else
+    cat > "$folder/$1.new"
+    mv "$folder/$1.new" "$folder/$1"
+    echo "made $folder/$1"
+  fi
+}
+
+# The passwords of nats-users.conf and of the cluster, as the server's environment.
+for name in ADMIN GATEWAY NORMALIZER DEDUP PERSISTER CLUSTER; do
+  echo "NATS_${name}_PASSWORD=$(password)"
+done | keep nats.env
+
+# The same, as the addresses by which each role signs in.
+for role in admin gateway normalizer dedup persister; do
+  variable=NATS_$(echo "$role" | tr '[:lower:]' '[:upper:]')_PASSWORD
+  secret=$(sed -n "s/^$variable=//p" "$folder/nats.env")
+  for server in $servers; do echo "nats://$role:$secret@$server:4222"; done | paste -sd, - | keep "nats-url-$role"
+done
+routes=$(sed -n 's/^NATS_CLUSTER_PASSWORD=//p' "$folder/nats.env")
+for server in $servers; do echo "nats://cluster:$routes@$server:6222"; done | paste -sd, - |
+  sed 's/.*/NATS_ROUTES=[&]/' | keep nats-routes.env
+
+password | keep postgres-superuser-password
+password | keep postgres-password
+echo "postgres://penstock:$(cat "$folder/postgres-password")@postgres:5432/penstock" | keep postgres-url
+
+od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | keep dedup-key
+# What signs the webhooks of the source `orders`: give it to whoever sends them.
+echo "whsec_$(head -c 32 /dev/urandom | base64)" | keep source-orders

@@ -1,0 +1,221 @@
+//! Reads a request's body, within three bounds: its source's size limit, a time limit, and a budget of bytes that all
+//! requests share.
+//!
+//! The budget is taken as bytes arrive, never for what a client only announces, and given back when the last copy of
+//! the bytes is dropped, wherever that is: a broker that is away cannot make memory grow. Nothing ever waits for it, so
+//! half-read bodies cannot wait for each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::Body;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The budget is counted in pieces of this many bytes.
+const PIECE: usize = 1024;
+/// First buffer of a body that comes in several frames.
+const FIRST_BUFFER: usize = 64 * 1024;
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Larger than the source takes.
+    TooLarge,
+    /// Not whole in time.
+    TooSlow,
+    /// The budget is used up.
+    NoRoom,
+    /// The client gave up, or its framing is wrong.
+    Broken,
+}
+
+/// Bytes that may be in memory at once.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    pieces: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Budget {
+    /// So many bytes.
+    pub fn new(bytes: u64) -> Self {
+        let most = usize::try_from(u32::MAX).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let all = usize::try_from(bytes / PIECE as u64).unwrap_or(most).clamp(1, most);
+        Self { pieces: Arc::new(Semaphore::new(all)), all }
+    }
+
+    /// Bytes taken now.
+    pub fn used(&self) -> usize {
+        self.all.saturating_sub(self.pieces.available_permits()).saturating_mul(PIECE)
+    }
+
+    fn share(&self) -> Share {
+        Share { budget: self.clone(), held: None, bytes: 0 }
+    }
+}
+
+/// A request's part of the budget.
+struct Share {
+    budget: Budget,
+    held: Option<OwnedSemaphorePermit>,
+    bytes: usize,
+}
+
+impl Share {
+    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = self.bytes.div_ceil(PIECE).saturating_sub(held);
+        if more == 0 {
+            return Ok(());
+        }
+        let more = u32::try_from(more).map_err(|_| BodyError::NoRoom)?;
+        let permit = Arc::clone(&self.budget.pieces).try_acquire_many_owned(more).map_err(|_| BodyError::NoRoom)?;
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            None => self.held = Some(permit),
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that give their share back when they are dropped.
+struct Counted {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a whole body of at most `limit` bytes. What stays unread is left in `body`. `beside` bytes are kept in memory
+/// together with the body, and counted with it.
+pub async fn read<B>(
+    body: &mut B,
+    limit: u64,
+    time: Duration,
+    budget: &Budget,
+    beside: usize,
+) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    // The exact length where there is a `Content-Length`, 0 where the body is chunked.
+    if body.size_hint().lower() > limit {
+        return Err(BodyError::TooLarge);
+    }
+    let mut share = budget.share();
+    share.grow(beside)?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let bytes = match tokio::time::timeout(time, collect(body, limit, &mut share)).await {
+        Ok(collected) => collected?,
+        Err(_) => return Err(BodyError::TooSlow),
+    };
+    Ok(Bytes::from_owner(Counted { bytes, _share: share }))
+}
+
+/// One frame is handed on as it is; more are put together.
+async fn collect<B>(body: &mut B, limit: usize, share: &mut Share) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length > limit {
+            return Err(BodyError::TooLarge);
+        }
+        share.grow(data.len())?;
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.reserve(FIRST_BUFFER.min(limit).max(first.len() + data.len()));
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::stream;
+    use http_body_util::{Empty, Full, StreamBody};
+    use hyper::body::Frame;
+
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(5);
+
+    fn chunked(chunks: &'static [&'static [u8]]) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        StreamBody::new(stream::iter(chunks.iter().map(|chunk| Ok(Frame::data(Bytes::from_static(chunk))))))
+    }
+
+    async fn read_within<B: Body<Data = Bytes> + Unpin>(mut body: B, limit: u64) -> Result<Bytes, BodyError> {
+        read(&mut body, limit, TIME, &Budget::new(1 << 20), 0).await
+    }
+
+    #[tokio::test]
+    async fn a_body_is_taken_byte_for_byte_up_to_its_limit() {
+        assert_eq!(read_within(Empty::new(), 4).await.unwrap(), "");
+        assert_eq!(read_within(Full::from("four"), 4).await.unwrap(), "four");
+        assert_eq!(read_within(chunked(&[b"f", b"", b"ou", b"r"]), 4).await.unwrap(), "four");
+    }
+
+    #[tokio::test]
+    async fn one_byte_too_many_is_refused_announced_or_not() {
+        assert_eq!(read_within(Full::from("five5"), 4).await, Err(BodyError::TooLarge));
+        assert_eq!(read_within(chunked(&[b"four", b"5"]), 4).await, Err(BodyError::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_body_in_one_frame_is_not_copied() {
+        let bytes = Bytes::from(vec![7; 1000]);
+        let read = read_within(Full::new(bytes.clone()), 1000).await.unwrap();
+        assert_eq!(read.as_ptr(), bytes.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn the_budget_is_held_as_long_as_any_copy_of_the_bytes() {
+        let budget = Budget::new(4096);
+        let read = async |bytes: usize| {
+            read(&mut Full::new(Bytes::from(vec![0; bytes])), 1 << 20, TIME, &budget, 100).await
+        };
+        let first = read(2000).await.unwrap();
+        assert_eq!(budget.used(), 3 * PIECE);
+        let (copy, part) = (first.clone(), first.slice(5..6));
+        drop(first);
+        assert_eq!(read(2000).await, Err(BodyError::NoRoom));
+        drop(copy);
+        assert_eq!(read(2000).await, Err(BodyError::NoRoom));
+        drop(part);
+        assert_eq!(budget.used(), 0);
+        assert!(read(2000).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stalls_is_not_waited_for() {
+        let endless = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        let budget = Budget::new(4096);
+        let mut body = StreamBody::new(endless);
+        assert_eq!(read(&mut body, 4, TIME, &budget, 1).await, Err(BodyError::TooSlow));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_no_body() {
+        let broken = stream::iter([Ok(Frame::data(Bytes::from("a"))), Err(std::io::Error::other("gone"))]);
+        assert_eq!(read_within(StreamBody::new(broken), 4).await, Err(BodyError::Broken));
+    }
+}

@@ -1,0 +1,370 @@
+//! The shell: takes a request through everything the other files decide, in this order, and answers it.
+//!
+//! Route and method; `Content-Length`; limit per address; body; signature; limit per source; publish; answer. Nothing
+//! is kept past the answer but the print of a stored request, so a crash loses only what was not answered.
+//!
+//! `received_at` is the moment when the whole body was there: what a slow client spends on sending is its own time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue};
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::Full;
+use hyper::body::{Body as _, Incoming};
+use proto::body_ref::INLINE;
+use proto::header::Pair;
+use proto::{Millis, RawEnvelope, Verified};
+use providers::Verdict;
+use runtime::clock::now_millis;
+use runtime::config::{Config, Problems};
+use runtime::error_chain::Chain;
+use runtime::http_server::linger;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+use uuid::Uuid;
+
+use crate::address;
+use crate::admit::{Admission, admit, within_limit};
+use crate::answer::{Answer, Refusal};
+use crate::body::{self, BodyError, Budget};
+use crate::clock::BrokerClock;
+use crate::envelope;
+use crate::limits::Pressure;
+use crate::metrics::{GatewayMetrics, Requests, SourceMetrics};
+use crate::recent::{Print, Recent};
+use crate::route;
+use crate::sources::{Source, Table};
+use crate::store::{Store, StoreError};
+use crate::throttle::Throttle;
+
+/// One log line a second of each kind of trouble.
+const LOG_EVERY_MS: i64 = 1000;
+
+/// What a reload replaces at once.
+#[derive(Debug)]
+pub struct State {
+    /// The sources.
+    pub table: Table,
+    metrics: Vec<SourceMetrics>,
+}
+
+impl State {
+    /// Builds it, or says everything that is wrong with the sources.
+    pub fn build(config: &Config, previous: Option<&Self>) -> Result<Self, Problems> {
+        let table = Table::build(config, previous.map(|state| &state.table))?;
+        let metrics = table.sources().iter().map(|source| SourceMetrics::new(source, source.secrets(config))).collect();
+        Ok(Self { table, metrics })
+    }
+
+    fn metrics(&self, source: &Source) -> Option<&SourceMetrics> {
+        self.metrics.get(source.index)
+    }
+}
+
+/// The gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    state: watch::Receiver<Arc<State>>,
+    store: Store,
+    budget: Budget,
+    clock: Arc<BrokerClock>,
+    metrics: Arc<GatewayMetrics>,
+    recent: Recent,
+    unknown: Requests,
+    store_failures: Throttle,
+    wrong_signatures: Throttle,
+}
+
+/// A request's id and time, drawn at its head and stamped again when its body is there.
+#[derive(Clone, Copy)]
+struct Ticket {
+    random: [u8; 10],
+    jitter: u8,
+    id: Uuid,
+    received_at: Millis,
+    corrected: bool,
+}
+
+/// A request that is on its way in.
+struct Intake<'a> {
+    state: &'a State,
+    source: &'a Source,
+    metrics: Option<&'a SourceMetrics>,
+    head: &'a Parts,
+    pairs: Vec<Pair>,
+    body: Bytes,
+    ticket: Ticket,
+}
+
+impl Gateway {
+    /// A gateway that answers by the latest `state`.
+    pub fn new(
+        state: watch::Receiver<Arc<State>>,
+        store: Store,
+        budget: Budget,
+        clock: Arc<BrokerClock>,
+        metrics: Arc<GatewayMetrics>,
+    ) -> Self {
+        Self {
+            state,
+            store,
+            budget,
+            clock,
+            metrics,
+            recent: Recent::default(),
+            unknown: Requests::unknown(),
+            store_failures: Throttle::new(LOG_EVERY_MS),
+            wrong_signatures: Throttle::new(LOG_EVERY_MS),
+        }
+    }
+
+    /// Takes a request in and answers it.
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let started = Instant::now();
+        let state = Arc::clone(&self.state.borrow());
+        let (head, mut body) = request.into_parts();
+        let mut ticket = self.draw();
+        let source = route::source(&state.table, head.uri.path());
+        let answer = match source {
+            Ok(source) => self.take(&state, source, &head, &mut body, peer, &mut ticket).await,
+            Err(_) => Err(Refusal::NotFound),
+        };
+        let answer = answer.unwrap_or_else(Answer::Refused);
+
+        let mut response = answer.respond(ticket.id, ticket.jitter);
+        self.count(&state, source.ok(), &answer, started, ticket, response.status());
+        if matches!(answer, Answer::Refused(_)) && head.version < Version::HTTP_2 && !body.is_end_stream() {
+            leave(&head, body, &answer, &mut response);
+        }
+        response
+    }
+
+    async fn take(
+        &self,
+        state: &State,
+        source: &Source,
+        head: &Parts,
+        body: &mut Incoming,
+        peer: SocketAddr,
+        ticket: &mut Ticket,
+    ) -> Result<Answer, Refusal> {
+        let table = &state.table;
+        let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let header_bytes = envelope::header_bytes(&head.headers);
+        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        route::admissible(source, &head.method, target, header_bytes, content_type)?;
+        if body.size_hint().lower() > source.max_body {
+            return Err(Refusal::TooLarge);
+        }
+        let forwarded = head.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
+        let address = address::client(peer.ip(), forwarded, &table.trusted_proxies);
+        table.requests.check(address).map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS))?;
+
+        let beside = target + header_bytes;
+        let bytes = body::read(body, source.max_body, table.body_timeout, &self.budget, beside).await?;
+        self.stamp(ticket);
+
+        let pairs = envelope::pairs(head);
+        let metrics = state.metrics(source);
+        let intake = Intake { state, source, metrics, head, pairs, body: bytes, ticket: *ticket };
+        let verdict = intake.authenticate();
+        let fits_a_message = intake.body.len() <= INLINE;
+        let admission = admit(verdict, source.verify, fits_a_message, || table.failures.check(address));
+        self.tell_wrong(&intake, verdict, admission);
+        match admission {
+            Admission::Unauthorized(flaw) => Err(Refusal::Unauthorized(flaw)),
+            Admission::TooManyFailures(over) => Err(Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS)),
+            Admission::Hold(flaw) => match self.hold(intake).await {
+                Ok(sequence) => Ok(Answer::Held { sequence }),
+                Err(Held::NoRoom) => Err(Refusal::Unauthorized(flaw)),
+                Err(Held::Refused(refusal)) => Err(refusal),
+            },
+            Admission::Store(verified) => self.store(intake, verified).await,
+        }
+    }
+
+    async fn store(&self, intake: Intake<'_>, verified: Verified) -> Result<Answer, Refusal> {
+        let Intake { state, source, head, ticket, .. } = intake;
+        intake.check()?;
+        intake.limit(verified)?;
+
+        let query = head.uri.query();
+        let print = Print::of(source.name.as_str(), verified, head.method.as_str(), query, &intake.body);
+        let repeat_of = self.recent.seen(print, Instant::now());
+        if let (Some(repeat_of), true) = (repeat_of, source.refuses_repeats) {
+            return Ok(Answer::Conflict { repeat_of });
+        }
+        let (envelope, body) = intake.into_message(verified);
+        let stored = self.store.raw(&source.raw_subject, envelope, body, state.table.publish_timeout).await;
+        let sequence = stored.map_err(|error| self.cannot_store(source, ticket.id, &error))?;
+        self.recent.enter(print, ticket.id, Instant::now());
+        Ok(Answer::Stored { sequence, repeat_of, success: source.adapter.contract().success })
+    }
+
+    async fn hold(&self, intake: Intake<'_>) -> Result<u64, Held> {
+        intake.check().map_err(Held::Refused)?;
+        let (source, id, limit) = (intake.source, intake.ticket.id, intake.state.table.publish_timeout);
+        let (envelope, body) = intake.into_message(Verified::No);
+        let held = self.store.held(&source.held_subject, &envelope, body, limit).await;
+        held.map_err(|error| match error {
+            StoreError::NoRoom => Held::NoRoom,
+            other => Held::Refused(self.cannot_store(source, id, &other)),
+        })
+    }
+
+    fn cannot_store(&self, source: &Source, request_id: Uuid, error: &StoreError) -> Refusal {
+        if let Some(left_out) = self.store_failures.pass(now_millis()) {
+            let (channel, source) = (source.channel.as_str(), source.name.as_str());
+            warn!(%request_id, channel, source, error = %Chain(error), left_out, "could not store a request");
+        }
+        Refusal::CannotStore
+    }
+
+    /// Counts what the signature says, and logs a wrong one: an operator who changed a secret wants to know at once.
+    fn tell_wrong(&self, intake: &Intake<'_>, verdict: Verdict, admission: Admission) {
+        let Some(metrics) = intake.metrics else { return };
+        let flaw = match verdict {
+            Verdict::Fits { secret } => return metrics.secret_used(secret),
+            Verdict::NothingToVerify => return,
+            Verdict::Wrong(flaw) => flaw,
+        };
+        metrics.wrong(flaw);
+        let ending = match admission {
+            Admission::Store(_) => {
+                metrics.observed.increment(1);
+                "accepted: the source only observes"
+            }
+            Admission::Hold(_) => "to be held",
+            Admission::Unauthorized(_) | Admission::TooManyFailures(_) => "refused",
+        };
+        if let Some(left_out) = self.wrong_signatures.pass(now_millis()) {
+            let (request_id, source) = (intake.ticket.id, intake.source);
+            let (channel, source) = (source.channel.as_str(), source.name.as_str());
+            info!(%request_id, channel, source, flaw = flaw.as_str(), ending, left_out, "a signature is wrong");
+        }
+    }
+
+    fn count(
+        &self,
+        state: &State,
+        source: Option<&Source>,
+        answer: &Answer,
+        started: Instant,
+        ticket: Ticket,
+        status: StatusCode,
+    ) {
+        let (outcome, took) = (answer.outcome(), started.elapsed());
+        let requests = source.and_then(|source| state.metrics(source)).map_or(&self.unknown, |metrics| &metrics.requests);
+        requests.count(outcome, took);
+        if ticket.corrected {
+            self.metrics.clock_corrected.increment(1);
+        }
+        debug!(
+            request_id = %ticket.id,
+            channel = source.map(|source| source.channel.as_str()),
+            source = source.map(|source| source.name.as_str()),
+            outcome = outcome.as_str(),
+            status = status.as_u16(),
+            took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "answered"
+        );
+    }
+
+    fn draw(&self) -> Ticket {
+        // Of a random UUID's 16 bytes, 6 bits are fixed, in the bytes left out here.
+        let [a, b, c, d, e, f, _, g, _, h, i, j, jitter, ..] = Uuid::new_v4().into_bytes();
+        let random = [a, b, c, d, e, f, g, h, i, j];
+        let mut ticket = Ticket { random, jitter, id: Uuid::nil(), received_at: Millis::EPOCH, corrected: false };
+        self.stamp(&mut ticket);
+        ticket
+    }
+
+    fn stamp(&self, ticket: &mut Ticket) {
+        (ticket.received_at, ticket.corrected) = self.clock.moment(now_millis());
+        ticket.id = proto::id::request_id(ticket.received_at, ticket.random);
+    }
+}
+
+/// Why a request with a wrong signature is not held.
+enum Held {
+    NoRoom,
+    Refused(Refusal),
+}
+
+impl Intake<'_> {
+    fn request<'s>(&'s self, url: &'s str) -> providers::Request<'s> {
+        let Self { head, pairs, body, .. } = self;
+        providers::Request { method: &head.method, url, query: head.uri.query(), headers: pairs, body }
+    }
+
+    fn authenticate(&self) -> Verdict {
+        let url = envelope::public_url(self.head, self.source, &self.state.table.urls);
+        self.source.authenticate(&self.request(&url), self.ticket.received_at)
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        self.source.adapter.check(&self.request("")).map_err(Refusal::Bad)
+    }
+
+    /// Takes one from the budget that this request may use.
+    fn limit(&self, verified: Verified) -> Result<(), Refusal> {
+        let status = self.source.adapter.contract().over_limit_status();
+        let limits = &self.source.limits;
+        if verified == Verified::No {
+            return limits.check_unverified().map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS));
+        }
+        let pressure = limits.check();
+        within_limit(pressure, self.source.over_limit).map_err(|over| Refusal::OverLimit(over, status))?;
+        if let (Pressure::Over(_), Some(metrics)) = (pressure, self.metrics) {
+            metrics.over_limit_accepted.increment(1);
+        }
+        Ok(())
+    }
+
+    /// What is stored: everything that came, credentials replaced.
+    fn into_message(mut self, verified: Verified) -> (RawEnvelope, Bytes) {
+        let fingerprints = &self.state.table.fingerprints;
+        fingerprints.redact_headers(&mut self.pairs, &self.source.secret_headers);
+        let parameters = self.source.adapter.secret_parameters();
+        let query = self.head.uri.query().map(|query| fingerprints.redact_query(query, parameters).into_owned());
+        let envelope = RawEnvelope {
+            id: self.ticket.id,
+            received_at: self.ticket.received_at,
+            method: self.head.method.as_str().to_owned(),
+            query,
+            provider: self.source.adapter.name().to_owned(),
+            verified,
+            headers: self.pairs,
+            body: None,
+            replay: None,
+            traceparent: Some(envelope::traceparent(&self.head.headers, self.ticket.id)),
+        };
+        (envelope, self.body)
+    }
+}
+
+/// Parts from a body that was not read: a client that is still sending must be able to read its answer.
+fn leave(head: &Parts, body: Incoming, answer: &Answer, response: &mut Response<Full<Bytes>>) {
+    let broken = matches!(answer, Answer::Refused(Refusal::TooSlow | Refusal::Broken));
+    if broken {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    } else if !head.headers.contains_key(EXPECT) {
+        // Whoever asked first whether to send has not sent anything.
+        linger(body);
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::TooSlow => Self::TooSlow,
+            BodyError::NoRoom => Self::Overloaded,
+            BodyError::Broken => Self::Broken,
+        }
+    }
+}

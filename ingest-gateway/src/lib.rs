@@ -1,0 +1,154 @@
+//! The public door: takes requests in over HTTP, and answers 2xx once they are stored in `RAW`.
+//!
+//! * `POST /v1/{channel}/{source}` (and the other methods that the source's provider uses) -- stored, held, or refused.
+//! * anything else -- 404, or 405 with `Allow`.
+//!
+//! Read in this order: [`route`], [`address`], [`limits`], [`admit`], [`answer`] and [`redact`] decide and do nothing;
+//! [`sources`] is what they decide by; [`body`] reads, [`store`] writes, [`probe`] and [`pulse`] know whether that
+//! works; [`gateway`] takes a request through all of it. What is particular to a provider is in its adapter.
+//!
+//! Requests that are no HTTP are refused by the HTTP library itself, with an answer that has no body.
+
+pub mod address;
+pub mod admit;
+pub mod answer;
+pub mod envelope;
+pub mod limits;
+pub mod redact;
+pub mod route;
+pub mod sources;
+
+pub mod clock;
+pub mod metrics;
+pub mod pulse;
+pub mod recent;
+pub mod throttle;
+
+pub mod body;
+pub mod probe;
+pub mod store;
+
+pub mod gateway;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use runtime::config::{Need, Requirements};
+use runtime::error_chain::Chain;
+use runtime::http_server::{ServerLimits, listen, serve};
+use runtime::nats::Nats;
+use runtime::process::{Context, Loaded, Role, StartError};
+use runtime::tasks::Outcome;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::body::Budget;
+use crate::clock::BrokerClock;
+use crate::gateway::{Gateway, State};
+use crate::metrics::GatewayMetrics;
+use crate::probe::Prober;
+use crate::pulse::Pulse;
+use crate::sources::Table;
+use crate::store::Store;
+
+/// The role, for a process to play.
+pub const ROLE: Role = Role {
+    name: "gateway",
+    admin: |config| config.gateway.admin,
+    admin_key: "gateway.admin",
+    grace: |config| config.gateway.shutdown_grace,
+    requirements: Requirements {
+        nats: Need::Required,
+        postgres: Need::Unused,
+        hash_key: Need::Required,
+        source_secrets: Need::Required,
+    },
+    check: |config| Table::build(config, None).map(|_| ()),
+    start: |context| Box::pin(start(context)),
+};
+
+/// How long the start waits for the broker. Without it the gateway starts all the same, and answers 503.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// How often limiters forget addresses that have been quiet.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+async fn start(mut context: Context) -> Result<Context, StartError> {
+    let config = context.config.gateway.clone();
+    let nats_health = context.health.dependency("nats");
+    let (raw, time) = (context.health.dependency("raw"), context.health.dependency("clock"));
+    let nats = Nats::connect(&context.config.nats, ROLE.name, config.publish_timeout, nats_health).await?;
+    let (state, current) = watch::channel(Arc::new(State::build(&context.config, None)?));
+
+    let (clock, pulse) = (Arc::<BrokerClock>::default(), Arc::new(Pulse::new(Instant::now())));
+    let (metrics, budget) = (Arc::new(GatewayMetrics::new()), Budget::new(config.body_budget));
+    let store = Store::new(nats.clone(), Arc::clone(&pulse));
+    let prober = Prober {
+        nats,
+        store: store.clone(),
+        pulse,
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        raw,
+        time,
+    };
+    if let Ok(looked) = tokio::time::timeout(FIRST_LOOK, prober.check()).await {
+        looked?;
+    }
+
+    let listener = listen(config.listen, "gateway.listen").await?;
+    info!(address = %config.listen, sources = context.config.sources.len(), "listening");
+    let gateway = Arc::new(Gateway::new(current.clone(), store, budget.clone(), clock, Arc::clone(&metrics)));
+    let limits = ServerLimits {
+        connections: config.max_connections,
+        header_timeout: config.header_timeout,
+        // The rest of the time is for the other tasks to end.
+        grace: config.shutdown_grace.mul_f64(0.9),
+    };
+    let shutdown = context.shutdown.clone();
+    let answer = move |request, peer| Arc::clone(&gateway).answer(request, peer);
+    context.tasks.spawn("http", serve(listener, answer, limits, shutdown.clone()));
+    context.tasks.spawn("probe", prober.run(shutdown.clone()));
+    context.tasks.spawn("tidy", tidy(current, budget, metrics, shutdown.clone()));
+    context.tasks.spawn("reload", reload(context.loaded.clone(), state, shutdown));
+    Ok(context)
+}
+
+/// Puts each new configuration in force, for the requests that come after it.
+async fn reload(
+    mut loaded: watch::Receiver<Arc<Loaded>>,
+    state: watch::Sender<Arc<State>>,
+    shutdown: CancellationToken,
+) -> Outcome {
+    while let Some(Ok(())) = shutdown.run_until_cancelled(loaded.changed()).await {
+        let loaded = Arc::clone(&loaded.borrow_and_update());
+        let previous = Arc::clone(&state.borrow());
+        match State::build(&loaded.config, Some(&previous)) {
+            Ok(new) => {
+                state.send_replace(Arc::new(new));
+            }
+            // Cannot be: the same was built before the configuration was let in.
+            Err(problems) => error!(error = %Chain(&problems), "the new sources are refused; the old ones stay"),
+        }
+    }
+    shutdown.cancelled().await;
+    Ok(())
+}
+
+/// Keeps the limiters small and the gauge current.
+async fn tidy(
+    state: watch::Receiver<Arc<State>>,
+    budget: Budget,
+    metrics: Arc<GatewayMetrics>,
+    shutdown: CancellationToken,
+) -> Outcome {
+    let mut tick = tokio::time::interval(TIDY_EVERY);
+    while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
+        let current = Arc::clone(&state.borrow());
+        current.table.requests.tidy();
+        current.table.failures.tidy();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
+        metrics.body_bytes.set(budget.used() as f64);
+    }
+    Ok(())
+}

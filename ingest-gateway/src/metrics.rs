@@ -1,0 +1,208 @@
+//! What the gateway counts. Handles are taken once per source, so that counters are there at zero and a request only
+//! adds to them; labels come from the configuration and from closed sets, never from a request.
+
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use providers::Flaw;
+
+use crate::sources::Source;
+
+/// What became of a request, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is explained by the answer of the same name")]
+pub enum Outcome {
+    Accepted,
+    Duplicate,
+    Held,
+    Conflict,
+    BadRequest,
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    TooSlow,
+    TooLarge,
+    UnsupportedMediaType,
+    OverLimit,
+    Overloaded,
+    Unavailable,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of the enum.
+    pub const ALL: [Self; 14] = [
+        Self::Accepted,
+        Self::Duplicate,
+        Self::Held,
+        Self::Conflict,
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::TooSlow,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::OverLimit,
+        Self::Overloaded,
+        Self::Unavailable,
+    ];
+
+    /// The label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Held => "held",
+            Self::Conflict => "conflict",
+            Self::BadRequest => "bad_request",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooSlow => "too_slow",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::OverLimit => "over_limit",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// The label of whatever belongs to no configured source.
+const UNKNOWN: &str = "unknown";
+
+/// Requests by outcome, and how long they took.
+#[derive(Debug)]
+pub struct Requests {
+    outcomes: [Counter; Outcome::ALL.len()],
+    duration: Histogram,
+}
+
+impl Requests {
+    fn new(channel: &'static str, source: &str) -> Self {
+        let count = |outcome: Outcome| {
+            counter!("penstock_gateway_requests_total", "channel" => channel, "source" => source.to_owned(), "outcome" => outcome.as_str())
+        };
+        Self {
+            outcomes: Outcome::ALL.map(count),
+            duration: histogram!("penstock_gateway_request_duration_seconds", "channel" => channel),
+        }
+    }
+
+    /// Requests for no configured source.
+    pub fn unknown() -> Self {
+        Self::new(UNKNOWN, UNKNOWN)
+    }
+
+    /// Counts one.
+    pub fn count(&self, outcome: Outcome, took: Duration) {
+        // The handles are in the order of the enum.
+        if let Some(counter) = self.outcomes.get(outcome as usize) {
+            counter.increment(1);
+        }
+        self.duration.record(took);
+    }
+}
+
+/// What is counted of one source.
+#[derive(Debug)]
+pub struct SourceMetrics {
+    /// Its requests.
+    pub requests: Requests,
+    /// Wrong signatures accepted because the source only observes.
+    pub observed: Counter,
+    /// Requests over its limit that were accepted all the same.
+    pub over_limit_accepted: Counter,
+    secrets: Vec<Counter>,
+    flaws: [Counter; Flaw::ALL.len()],
+}
+
+impl SourceMetrics {
+    /// Takes the handles of a source with so many secrets.
+    pub fn new(source: &Source, secrets: usize) -> Self {
+        let name = || source.name.as_str().to_owned();
+        let secret = |number: usize| {
+            counter!("penstock_gateway_secret_uses_total", "source" => name(), "secret" => number.to_string())
+        };
+        let flaw = |flaw: Flaw| {
+            counter!("penstock_gateway_wrong_signatures_total", "source" => name(), "flaw" => flaw.as_str())
+        };
+        Self {
+            requests: Requests::new(source.channel.as_str(), source.name.as_str()),
+            observed: counter!("penstock_gateway_observed_total", "source" => name()),
+            over_limit_accepted: counter!("penstock_gateway_over_limit_accepted_total", "source" => name()),
+            secrets: (1..=secrets).map(secret).collect(),
+            flaws: Flaw::ALL.map(flaw),
+        }
+    }
+
+    /// Counts a signature that the secret at this place, from 0, made.
+    pub fn secret_used(&self, place: usize) {
+        if let Some(counter) = self.secrets.get(place) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts a wrong signature.
+    pub fn wrong(&self, flaw: Flaw) {
+        let place = Flaw::ALL.iter().position(|known| *known == flaw);
+        if let Some(counter) = place.and_then(|place| self.flaws.get(place)) {
+            counter.increment(1);
+        }
+    }
+}
+
+/// What is counted of the gateway as a whole.
+#[derive(Debug)]
+pub struct GatewayMetrics {
+    /// Bytes of bodies in memory.
+    pub body_bytes: Gauge,
+    /// Requests whose time had to be taken from the broker's clock.
+    pub clock_corrected: Counter,
+    /// Seconds that the broker's clock is ahead of this machine's.
+    pub clock_ahead: Gauge,
+    /// Probes published because no request was.
+    pub probes: Counter,
+}
+
+impl GatewayMetrics {
+    /// Describes everything here and takes the handles.
+    pub fn new() -> Self {
+        describe_counter!("penstock_gateway_requests_total", "Requests, by what became of them.");
+        describe_histogram!("penstock_gateway_request_duration_seconds", "From a request's head to its answer.");
+        describe_counter!("penstock_gateway_secret_uses_total", "Signatures that fit, by the place of the secret in `secrets`, from 1: one that stays at zero can go.");
+        describe_counter!("penstock_gateway_wrong_signatures_total", "Signatures and credentials that did not fit, by what is wrong with them.");
+        describe_counter!("penstock_gateway_observed_total", "Wrong signatures accepted because of verify = \"observe\".");
+        describe_counter!("penstock_gateway_over_limit_accepted_total", "Requests over the source's limit accepted because of over_limit = \"accept\".");
+        describe_gauge!("penstock_gateway_body_bytes", "Bytes of requests in memory, of gateway.body_budget.");
+        describe_counter!("penstock_gateway_clock_corrected_total", "Requests dated by the broker's clock because this machine's is more than 5 minutes off.");
+        describe_gauge!("penstock_gateway_clock_ahead_seconds", "How far the broker's clock is ahead of this machine's.");
+        describe_counter!("penstock_gateway_probes_total", "Empty messages published to see whether RAW takes any.");
+        Self {
+            body_bytes: gauge!("penstock_gateway_body_bytes"),
+            clock_corrected: counter!("penstock_gateway_clock_corrected_total"),
+            clock_ahead: gauge!("penstock_gateway_clock_ahead_seconds"),
+            probes: counter!("penstock_gateway_probes_total"),
+        }
+    }
+}
+
+impl Default for GatewayMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_counted_under_their_own_names() {
+        for (place, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, place, "{}", outcome.as_str());
+        }
+        let names: std::collections::HashSet<&str> = Outcome::ALL.map(Outcome::as_str).into();
+        assert_eq!(names.len(), Outcome::ALL.len());
+    }
+}

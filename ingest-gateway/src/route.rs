@@ -1,0 +1,99 @@
+//! Finds the source a request is for, from its method and target alone.
+//!
+//! Nothing is decoded: a source's name needs no escapes, so a path with one names no source. Whether a source exists
+//! is no secret (404 or 405 tell it); whether a request is let in is decided by its signature.
+
+use http::Method;
+use proto::Channel;
+
+use crate::answer::Refusal;
+use crate::sources::{Source, Table};
+
+/// Longest request target, in bytes. Providers that put a message into the query stay far below.
+pub const LONGEST_TARGET: usize = 8 * 1024;
+/// Most bytes of names and values of request headers: all of them travel beside the body, in one message.
+pub const MOST_HEADER_BYTES: usize = 16 * 1024;
+
+/// What a path names, if it has the form of one of ours: `/v1/{channel}/{source}`.
+pub fn parse(path: &str) -> Option<(Channel, &str)> {
+    let (channel, source) = path.strip_prefix("/v1/")?.split_once('/')?;
+    Some((channel.parse().ok()?, source))
+}
+
+/// The source at this path.
+pub fn source<'a>(table: &'a Table, path: &str) -> Result<&'a Source, Refusal> {
+    parse(path).and_then(|(channel, name)| table.find(channel, name)).ok_or(Refusal::NotFound)
+}
+
+/// Whether the source takes requests of this method, length and media type.
+pub fn admissible(
+    source: &Source,
+    method: &Method,
+    target_bytes: usize,
+    header_bytes: usize,
+    content_type: Option<&str>,
+) -> Result<(), Refusal> {
+    let contract = source.adapter.contract();
+    if !contract.methods.contains(method) {
+        return Err(Refusal::Method(contract.methods));
+    }
+    if target_bytes > LONGEST_TARGET {
+        return Err(Refusal::TargetTooLong);
+    }
+    if header_bytes > MOST_HEADER_BYTES {
+        return Err(Refusal::HeadersTooLarge);
+    }
+    if !contract.accepts(content_type) {
+        return Err(Refusal::MediaType);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::tests::table;
+
+    #[test]
+    fn only_the_exact_path_of_a_configured_source_is_found() {
+        let table = table();
+        let found = |path| source(&table, path).map(|source| source.name.as_str()).ok();
+        assert_eq!(found("/v1/form/contact"), Some("contact"));
+        assert_eq!(found("/v1/sms/support"), Some("support"));
+        for path in [
+            "/",
+            "",
+            "*",
+            "/v1",
+            "/v1/form",
+            "/v1/form/",
+            "/v1/form/contact/",
+            "/v1/form/contact/x",
+            "/v1/form/Contact",
+            "/v1/form/cont%61ct",
+            "/v1/sms/contact",
+            "/v1/FORM/contact",
+            "/v2/form/contact",
+            "//v1/form/contact",
+            "/v1/form/nobody",
+        ] {
+            assert_eq!(found(path), None, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_provider_never_sends_is_refused_before_anything_is_read() {
+        let table = table();
+        let form = source(&table, "/v1/form/contact").unwrap();
+        let json = Some("application/json; charset=utf-8");
+        let refused = |method: &Method, target, headers, media| admissible(form, method, target, headers, media).err();
+        assert!(refused(&Method::POST, 20, 100, json).is_none());
+        assert!(refused(&Method::POST, 20, 100, None).is_none());
+        for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::CONNECT] {
+            assert!(matches!(refused(&method, 20, 100, json), Some(Refusal::Method([Method::POST]))), "{method}");
+        }
+        assert!(matches!(refused(&Method::POST, LONGEST_TARGET + 1, 0, json), Some(Refusal::TargetTooLong)));
+        assert!(matches!(refused(&Method::POST, 1, MOST_HEADER_BYTES + 1, json), Some(Refusal::HeadersTooLarge)));
+        assert!(matches!(refused(&Method::POST, 1, 1, Some("image/png")), Some(Refusal::MediaType)));
+    }
+}

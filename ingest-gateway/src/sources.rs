@@ -1,0 +1,310 @@
+//! The configured sources, each with everything a request for it needs: adapter, parsed secrets, limits, subjects.
+//!
+//! A table is built whole or not at all, so a reload with a mistake changes nothing. The limiters of what did not
+//! change are handed on to the next table: a reload gives nobody a new budget.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use proto::subject::{self, SourceName};
+use proto::{Channel, Millis};
+use providers::{Adapter, KeyringError, Keyring, OverLimit, Request, Scheme, Verdict, Verify};
+use runtime::config::{self, AuthFailures, Config, OnDuplicate, Problems, Rate};
+use secrecy::ExposeSecret as _;
+
+use crate::limits::{PerAddress, PerSource};
+use crate::redact::Fingerprints;
+
+/// A configured source.
+#[derive(Debug)]
+pub struct Source {
+    /// Its name.
+    pub name: SourceName,
+    /// Its channel.
+    pub channel: Channel,
+    /// What is particular to its provider.
+    pub adapter: &'static dyn Adapter,
+    /// What becomes of a wrong signature.
+    pub verify: Verify,
+    /// What becomes of requests over its limit.
+    pub over_limit: OverLimit,
+    /// Whether a byte-identical request is answered with 409 instead of being stored.
+    pub refuses_repeats: bool,
+    /// Largest body, in bytes.
+    pub max_body: u64,
+    /// The whole URL its provider calls, where it is not the gateway's and the path.
+    pub public_url: Option<String>,
+    /// Where its requests go.
+    pub raw_subject: String,
+    /// Where they go when their signature is wrong.
+    pub held_subject: String,
+    /// Headers whose values are secrets.
+    pub secret_headers: Vec<String>,
+    /// Its limits.
+    pub limits: Arc<PerSource>,
+    /// Its place in the table.
+    pub index: usize,
+    keyring: Keyring,
+    scheme: Scheme,
+    rate: Rate,
+}
+
+impl Source {
+    /// Judges a request's signature.
+    pub fn authenticate(&self, request: &Request<'_>, now: Millis) -> Verdict {
+        self.adapter.authenticate(request, &self.keyring, &self.scheme, now)
+    }
+
+    /// How many secrets are live.
+    pub fn secrets(&self, config: &Config) -> usize {
+        config.sources.get(self.index).map_or(0, |source| source.secrets.len())
+    }
+}
+
+/// What URLs are made of that providers sign.
+#[derive(Debug)]
+pub struct PublicUrls {
+    /// `gateway.public_url`.
+    pub base: Option<String>,
+}
+
+/// Everything that a reload replaces at once.
+#[derive(Debug)]
+pub struct Table {
+    sources: Vec<Source>,
+    by_name: HashMap<String, usize>,
+    /// What URLs are made of.
+    pub urls: PublicUrls,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a body may take.
+    pub body_timeout: Duration,
+    /// How long storing may take, body and message together.
+    pub publish_timeout: Duration,
+    /// The limit on all requests of an address.
+    pub requests: Arc<PerAddress>,
+    /// The limit on failed authentications of an address.
+    pub failures: Arc<PerAddress>,
+    /// What stands for credentials.
+    pub fingerprints: Fingerprints,
+    address_rate: Rate,
+    failure_rate: AuthFailures,
+}
+
+impl Table {
+    /// Builds the table, or says everything that is wrong with the sources. Limiters whose settings are those of
+    /// `previous` are taken from it, with what is used up of them.
+    pub fn build(config: &Config, previous: Option<&Self>) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let mut sources = Vec::with_capacity(config.sources.len());
+        for (index, source) in config.sources.iter().enumerate() {
+            match build_source(config, source, index, previous) {
+                Ok(source) => sources.push(source),
+                Err(more) => problems.append(more),
+            }
+        }
+        let hash_key = config.dedup.hash_key.as_ref();
+        if hash_key.is_none() {
+            problems.append(Problems::at(&config.file, None, "dedup.hash_key", "is missing"));
+        }
+        problems.into_result()?;
+
+        let limits = config.gateway.limits;
+        let old_requests = previous.filter(|table| table.address_rate == limits.address);
+        let old_failures = previous.filter(|table| table.failure_rate == limits.auth_failures);
+        Ok(Self {
+            by_name: sources.iter().map(|source| (source.name.as_str().to_owned(), source.index)).collect(),
+            sources,
+            urls: PublicUrls { base: config.gateway.public_url.as_ref().map(|url| url.as_str().to_owned()) },
+            trusted_proxies: config.gateway.trusted_proxies.clone(),
+            body_timeout: config.gateway.body_timeout,
+            publish_timeout: config.gateway.publish_timeout,
+            requests: old_requests
+                .map_or_else(|| Arc::new(PerAddress::requests(limits.address)), |table| Arc::clone(&table.requests)),
+            failures: old_failures
+                .map_or_else(|| Arc::new(PerAddress::failures(limits.auth_failures)), |table| Arc::clone(&table.failures)),
+            fingerprints: Fingerprints::derive(hash_key.map_or("", |key| key.expose_secret()).as_bytes()),
+            address_rate: limits.address,
+            failure_rate: limits.auth_failures,
+        })
+    }
+
+    /// The source at `/v1/{channel}/{name}`.
+    pub fn find(&self, channel: Channel, name: &str) -> Option<&Source> {
+        let source = self.sources.get(*self.by_name.get(name)?)?;
+        (source.channel == channel).then_some(source)
+    }
+
+    /// All sources, in the order of the file.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+}
+
+fn build_source(
+    config: &Config,
+    source: &config::Source,
+    index: usize,
+    previous: Option<&Table>,
+) -> Result<Source, Problems> {
+    let problem = |key: &str, message: &str| config.source_problem(source, key, message);
+    let name = SourceName::parse(&source.name).map_err(|error| problem("name", &error.to_string()))?;
+    let channel: Channel = source.channel.parse().map_err(|_| problem("channel", "is no channel"))?;
+    let adapter = providers::find(channel, &source.provider)
+        .ok_or_else(|| problem("provider", "is not supported by this version"))?;
+
+    let scheme = scheme(&source.scheme);
+    let secrets: Vec<&str> = source.secrets.iter().map(|secret| secret.expose_secret()).collect();
+    let keyring = adapter.keyring(&secrets, &scheme).map_err(|error| problem(key_of(&error), &error.to_string()))?;
+    let contract = adapter.contract();
+    let limits = previous
+        .and_then(|table| table.find(channel, &source.name))
+        .filter(|old| old.rate == source.limit)
+        .map_or_else(|| Arc::new(PerSource::new(source.limit)), |old| Arc::clone(&old.limits));
+    Ok(Source {
+        verify: source.verify.map_or_else(|| contract.default_verify(), verify),
+        over_limit: source.over_limit.map_or(contract.over_limit, over_limit),
+        refuses_repeats: source.on_duplicate == OnDuplicate::Conflict,
+        max_body: source.max_body,
+        public_url: source.public_url.as_ref().map(|url| url.as_str().to_owned()),
+        raw_subject: subject::raw(channel, &name),
+        held_subject: subject::held(channel, &name),
+        secret_headers: adapter.secret_headers(&scheme).into_iter().map(str::to_owned).collect(),
+        limits,
+        rate: source.limit,
+        index,
+        name,
+        channel,
+        adapter,
+        keyring,
+        scheme,
+    })
+}
+
+fn key_of(error: &KeyringError) -> &'static str {
+    match error {
+        KeyringError::Missing { .. } | KeyringError::Unfit { .. } => "secrets",
+        KeyringError::Setting { setting, .. } => setting,
+    }
+}
+
+/// A source's scheme as adapters take it.
+pub fn scheme(scheme: &config::Scheme) -> Scheme {
+    Scheme {
+        header: scheme.header.clone(),
+        algorithm: scheme.algorithm.map(|algorithm| match algorithm {
+            config::Algorithm::Sha1 => providers::Algorithm::Sha1,
+            config::Algorithm::Sha256 => providers::Algorithm::Sha256,
+            config::Algorithm::Sha512 => providers::Algorithm::Sha512,
+        }),
+        encoding: scheme.encoding.map(|encoding| match encoding {
+            config::Encoding::Hex => providers::Encoding::Hex,
+            config::Encoding::Base64 => providers::Encoding::Base64,
+        }),
+        prefix: scheme.prefix.clone().unwrap_or_default(),
+        tolerance_s: scheme.tolerance.map(|tolerance| tolerance.as_secs()),
+        ..Scheme::default()
+    }
+}
+
+fn verify(verify: config::Verify) -> Verify {
+    match verify {
+        config::Verify::Enforce => Verify::Enforce,
+        config::Verify::Observe => Verify::Observe,
+        config::Verify::Hold => Verify::Hold,
+    }
+}
+
+fn over_limit(over_limit: config::OverLimit) -> OverLimit {
+    match over_limit {
+        config::OverLimit::Reject => OverLimit::Reject,
+        config::OverLimit::Accept => OverLimit::Accept,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use runtime::config::Environment;
+
+    use super::*;
+
+    const BASE: &str = r#"
+        nats.url = "nats://127.0.0.1:4222"
+        postgres.url = "postgres://localhost/x"
+        dedup.hash_key = { value = "test-key" }
+        "#;
+
+    const SOURCES: &str = r#"
+        [[sources]]
+        name = "contact"
+        channel = "form"
+        provider = "generic"
+
+        [[sources]]
+        name = "support"
+        channel = "sms"
+        provider = "twilio"
+        secrets = [{ value = "test-secret" }]
+        "#;
+
+    fn config(sources: &str) -> Config {
+        Config::parse(&format!("{BASE}{sources}"), "test.toml", &Environment::default()).unwrap()
+    }
+
+    pub(crate) fn table_of(sources: &str) -> Table {
+        Table::build(&config(sources), None).unwrap()
+    }
+
+    pub(crate) fn table() -> Table {
+        table_of(SOURCES)
+    }
+
+    #[test]
+    fn defaults_come_from_what_the_provider_does() {
+        let table = table();
+        let sms = table.find(Channel::Sms, "support").unwrap();
+        assert_eq!((sms.verify, sms.over_limit), (Verify::Hold, OverLimit::Accept));
+        assert_eq!(sms.raw_subject, "raw.sms.support");
+        let form = table.find(Channel::Form, "contact").unwrap();
+        assert_eq!((form.verify, form.over_limit), (Verify::Enforce, OverLimit::Reject));
+        assert!(table.find(Channel::Sms, "contact").is_none());
+    }
+
+    #[test]
+    fn every_source_that_does_not_fit_its_provider_is_told_with_its_line() {
+        let wrong = r#"
+            [[sources]]
+            name = "a"
+            channel = "sms"
+            provider = "twilio"
+
+            [[sources]]
+            name = "b"
+            channel = "webhook"
+            provider = "standard"
+            secrets = [{ value = "whsec_not*base64" }]
+            "#;
+        let problems = Table::build(&config(wrong), None).unwrap_err();
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert!(lines[0].starts_with("test.toml:6: sources[0].secrets: "), "{}", lines[0]);
+        assert!(lines[1].starts_with("test.toml:11: sources[1].secrets: "), "{}", lines[1]);
+        assert!(!problems.to_string().contains("not*base64"), "a secret was printed");
+    }
+
+    #[test]
+    fn a_reload_gives_nobody_a_new_budget() {
+        let old = table();
+        let changed = format!("{SOURCES}limit = {{ per_second = 1, burst = 1 }}\ngateway.limits.address.burst = 7");
+        let changed = changed.replace("gateway.limits", "[gateway]\nlimits");
+        let new = Table::build(&config(&changed), Some(&old)).unwrap();
+        let limits = |table: &Table, channel, name| Arc::clone(&table.find(channel, name).unwrap().limits);
+        let kept = |channel, name| Arc::ptr_eq(&limits(&old, channel, name), &limits(&new, channel, name));
+        assert!(kept(Channel::Form, "contact"));
+        assert!(!kept(Channel::Sms, "support"), "its limit changed");
+        assert!(!Arc::ptr_eq(&old.requests, &new.requests), "the limit per address changed");
+        assert!(Arc::ptr_eq(&old.failures, &new.failures));
+    }
+}

@@ -1,0 +1,157 @@
+//! Puts requests into `RAW` and `HELD`: the body first where it is large, then the message that refers to it, all of it
+//! within one time limit.
+//!
+//! Success is the broker's acknowledgement and nothing else. A retry carries the same `Nats-Msg-Id`, so the broker
+//! stores a request once however often its acknowledgement is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use bytes::Bytes;
+use proto::body_ref::{CHUNK, INLINE};
+use proto::{BodyRef, RawEnvelope};
+use runtime::bodies::BodyError;
+use runtime::nats::Nats;
+use runtime::publish::{Outgoing, PublishError, headers};
+use tokio::time::{Instant, sleep};
+
+use crate::pulse::Pulse;
+
+/// How often a lost connection is looked at while a request waits for it.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// Why a request is not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The streams have not been found to be what they must be; nothing is trusted to them before.
+    #[error("the streams have not been looked at yet")]
+    Unknown,
+    /// There is no connection.
+    #[error("there is no connection to NATS")]
+    Disconnected,
+    /// The body is not known to be stored.
+    #[error("the body is not stored")]
+    Body(#[source] BodyError),
+    /// The message is not known to be stored.
+    #[error("the message is not stored")]
+    Message(#[source] PublishError),
+    /// `HELD` has no room for this source.
+    #[error("no more requests of this source are held")]
+    NoRoom,
+}
+
+/// The way to the broker.
+#[derive(Clone, Debug)]
+pub struct Store {
+    nats: Nats,
+    pulse: Arc<Pulse>,
+}
+
+impl Store {
+    /// Over this connection; what it hears of `RAW` goes to `pulse`.
+    pub fn new(nats: Nats, pulse: Arc<Pulse>) -> Self {
+        Self { nats, pulse }
+    }
+
+    /// Stores a request in `RAW`; its sequence there.
+    pub async fn raw(
+        &self,
+        subject: &str,
+        mut envelope: RawEnvelope,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<u64, StoreError> {
+        let deadline = Instant::now() + limit;
+        self.connected(deadline).await?;
+        let payload = if body.len() > INLINE {
+            let id = envelope.id.to_string();
+            self.nats.put_body(&id, &body, CHUNK, left(deadline)).await.map_err(StoreError::Body)?;
+            envelope.body = Some(BodyRef::of(&body));
+            Bytes::new()
+        } else {
+            body
+        };
+        let bytes = payload.len();
+        let published = self.publish(subject, &envelope, payload, deadline).await;
+        match &published {
+            Ok(_) => self.pulse.acknowledged(bytes, std::time::Instant::now()),
+            Err(PublishError::Full(_)) => self.pulse.full(bytes),
+            Err(_) => {}
+        }
+        published.map_err(StoreError::Message)
+    }
+
+    /// Stores a request in `HELD`; its sequence there. The body travels in the message: the caller sees to its size.
+    pub async fn held(
+        &self,
+        subject: &str,
+        envelope: &RawEnvelope,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<u64, StoreError> {
+        let deadline = Instant::now() + limit;
+        self.connected(deadline).await?;
+        self.publish(subject, envelope, body, deadline).await.map_err(|error| match error {
+            PublishError::SubjectTaken | PublishError::Full(_) => StoreError::NoRoom,
+            other => StoreError::Message(other),
+        })
+    }
+
+    /// Publishes a message of `bytes` zeros that nothing reads, to see whether `RAW` takes it.
+    pub async fn probe(&self, subject: &str, bytes: usize, limit: Duration) -> Result<(), StoreError> {
+        if self.nats.client().connection_state() != State::Connected {
+            return Err(StoreError::Disconnected);
+        }
+        let bytes = bytes.min(INLINE);
+        let message = Outgoing {
+            subject: subject.to_owned(),
+            headers: async_nats::HeaderMap::new(),
+            payload: Bytes::from(vec![0; bytes]),
+        };
+        match self.nats.publish(message, limit).await {
+            Ok(_) => self.pulse.acknowledged(bytes, std::time::Instant::now()),
+            Err(error) => {
+                if matches!(error, PublishError::Full(_)) {
+                    self.pulse.full(bytes);
+                }
+                return Err(StoreError::Message(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a connection that was there a moment ago. One that has been away is not waited for: every request
+    /// would hold its body for the whole time limit, and hear the same in the end.
+    async fn connected(&self, deadline: Instant) -> Result<(), StoreError> {
+        if !self.pulse.is_sound() {
+            return Err(StoreError::Unknown);
+        }
+        while self.nats.client().connection_state() != State::Connected {
+            if !self.pulse.is_fresh(std::time::Instant::now()) || left(deadline) <= LOOK {
+                return Err(StoreError::Disconnected);
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        subject: &str,
+        envelope: &RawEnvelope,
+        payload: Bytes,
+        deadline: Instant,
+    ) -> Result<u64, PublishError> {
+        let pairs = envelope.to_pairs();
+        let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = headers(&envelope.id.to_string(), pairs)
+            .ok_or_else(|| PublishError::Unacceptable("one of its headers cannot be written".into()))?;
+        let message = Outgoing { subject: subject.to_owned(), headers, payload };
+        self.nats.publish(message, left(deadline)).await.map(|published| published.sequence)
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

@@ -1,0 +1,154 @@
+//! One request to records and dead letters: pure. Same request, same settings, same bytes, for ever.
+
+use bytes::Bytes;
+use proto::id::record_id;
+use proto::subject::SourceName;
+use proto::{Channel, DeadLetterEnvelope, Millis, RawEnvelope, RecordEnvelope, Stage};
+use providers::{BadElement, RawRequest, Record};
+use uuid::Uuid;
+
+use crate::sources::{Reading, Sources};
+
+/// What one element of a request becomes.
+#[derive(Debug)]
+pub enum Decided {
+    /// A record, to be published.
+    Record {
+        /// What travels beside it.
+        envelope: RecordEnvelope,
+        /// The canonical message as JSON.
+        payload: Bytes,
+    },
+    /// Something that can never become a record.
+    Dead(DeadLetterEnvelope),
+}
+
+/// Why a whole request cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It does not carry our headers.
+    NoEnvelope,
+    /// No adapter goes by the name it carries.
+    NoAdapter,
+    /// Its body is not in `BODIES`, or is another.
+    NoBody,
+    /// Reading it ended the process, again and again.
+    Crash,
+}
+
+impl Unreadable {
+    /// Every reason, so that counters can be present at zero.
+    pub const ALL: [Self; 4] = [Self::NoEnvelope, Self::NoAdapter, Self::NoBody, Self::Crash];
+
+    /// The word used in dead letters, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoEnvelope => "no_envelope",
+            Self::NoAdapter => "no_adapter",
+            Self::NoBody => "no_body",
+            Self::Crash => "crash",
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            Self::NoEnvelope => "the message does not carry the headers of a request: somebody else published it",
+            Self::NoAdapter => "no adapter has this provider's name: it was written by a newer or an older version",
+            Self::NoBody => "the body that the request refers to is not in BODIES",
+            Self::Crash => "reading the request ended the process each time it was tried",
+        }
+    }
+}
+
+/// Reads a request.
+pub fn read(request: &RawRequest, reading: &Reading, sources: &Sources) -> Result<Vec<Decided>, Unreadable> {
+    let adapter = Sources::adapter(request.channel, &request.envelope.provider).ok_or(Unreadable::NoAdapter)?;
+    let normalized = adapter.normalize(request, &reading.settings);
+    Ok(normalized
+        .elements
+        .into_iter()
+        .map(|element| match element {
+            Ok(record) => of_record(&record, request, reading, sources),
+            Err(bad) => Decided::Dead(of_bad_element(&bad, request)),
+        })
+        .collect())
+}
+
+fn of_record(record: &Record, request: &RawRequest, reading: &Reading, sources: &Sources) -> Decided {
+    let (key, rule) = providers::dedup::key(record, reading.policy, reading.windows, sources.hash_key());
+    let message = &record.message;
+    let envelope = RecordEnvelope {
+        request_id: message.request_id,
+        part: message.part,
+        record: message.id,
+        key,
+        channel: request.channel,
+        source: request.source.clone(),
+        received_at: message.received_at,
+        replay: request.envelope.replay.clone(),
+        dedup: Some(rule),
+        body: None,
+        traceparent: request.envelope.traceparent.clone(),
+    };
+    match serde_json::to_vec(message) {
+        Ok(payload) => Decided::Record { envelope, payload: payload.into() },
+        // Every field is a text, a number or JSON already, so this cannot happen; if it does, it is not lost.
+        Err(error) => Decided::Dead(DeadLetterEnvelope {
+            reason: "unwritable".into(),
+            detail: error.to_string(),
+            ..letter(&request.envelope, request.channel, &request.source, message.part)
+        }),
+    }
+}
+
+fn of_bad_element(bad: &BadElement, request: &RawRequest) -> DeadLetterEnvelope {
+    DeadLetterEnvelope {
+        reason: bad.reason.as_str().into(),
+        detail: bad.reason.to_string(),
+        ..letter(&request.envelope, request.channel, &request.source, bad.part)
+    }
+}
+
+/// The dead letter of a request that cannot be read at all, under the id that its first record would have had.
+pub fn of_unreadable(
+    why: Unreadable,
+    envelope: &RawEnvelope,
+    channel: Channel,
+    source: &SourceName,
+) -> DeadLetterEnvelope {
+    DeadLetterEnvelope {
+        reason: why.as_str().into(),
+        detail: why.detail().into(),
+        ..letter(envelope, channel, source, 0)
+    }
+}
+
+/// The dead letter of a message without our headers, named after its place in the stream, so that every delivery of it
+/// has the same name.
+pub fn of_stranger(sequence: u64, stored_at: Millis, channel: Channel, source: &SourceName) -> DeadLetterEnvelope {
+    DeadLetterEnvelope {
+        stage: Stage::Normalizer,
+        record: record_id(stored_at, Uuid::from_u128(u128::from(sequence)), 0),
+        part: 0,
+        request_id: Uuid::nil(),
+        received_at: stored_at,
+        channel,
+        source: source.clone(),
+        reason: Unreadable::NoEnvelope.as_str().into(),
+        detail: Unreadable::NoEnvelope.detail().into(),
+    }
+}
+
+fn letter(envelope: &RawEnvelope, channel: Channel, source: &SourceName, part: u32) -> DeadLetterEnvelope {
+    DeadLetterEnvelope {
+        stage: Stage::Normalizer,
+        record: record_id(envelope.received_at, envelope.id, part),
+        part,
+        request_id: envelope.id,
+        received_at: envelope.received_at,
+        channel,
+        source: source.clone(),
+        reason: String::new(),
+        detail: String::new(),
+    }
+}

@@ -1,0 +1,98 @@
+//! `penstock dlq drop`: gives up on entries for good.
+//!
+//! First the table says `dropped`, then the message goes: interrupted in between, the entry is listed as closed and
+//! dropping it again takes it away. An entry that the persister has not recorded is not dropped: its record would end
+//! nowhere, and every accepted record has an ending that can be told.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use clap::Args;
+use runtime::nats::Nats;
+use runtime::topology::DLQ;
+use uuid::Uuid;
+
+use super::entries::{Letter, of_id};
+use crate::commands::database::Database;
+use crate::commands::error::{Answer, CommandError, Ending};
+use crate::commands::site::Where;
+use crate::commands::{out, stream};
+
+/// What `penstock dlq drop` is told.
+#[derive(Debug, Args)]
+pub(crate) struct DropArgs {
+    /// The ids of records, or Penstock-Ids
+    #[arg(required = true)]
+    ids: Vec<Uuid>,
+    #[command(flatten)]
+    place: Where,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Who writes the rows of `dead_letters`.
+const RECORDER: &str = "persister-dead-letters";
+
+pub(crate) async fn run(args: DropArgs) -> Answer {
+    let site = args.place.site()?;
+    let nats = site.nats().await?;
+    let database = Database::connect(&site).await?;
+    let mut letters = Vec::new();
+    for id in &args.ids {
+        letters.extend(of_id(&nats, *id).await?);
+    }
+    for letter in &letters {
+        let envelope = &letter.envelope;
+        let source = format!("{}/{}", envelope.channel, envelope.source);
+        out::line(format!("{}  {source}  {}: {}", envelope.record, envelope.reason, out::shown(&envelope.detail)));
+    }
+    if !args.yes && !agreed(letters.len())? {
+        out::line("nothing was dropped");
+        return Ok(Ending::Finding);
+    }
+    for letter in &letters {
+        drop_one(&nats, &database, letter).await?;
+    }
+    out::line(format!("dropped {}", out::several(letters.len(), "entry", "entries")));
+    Ok(Ending::Clean)
+}
+
+async fn drop_one(nats: &Nats, database: &Database, letter: &Letter) -> Result<(), CommandError> {
+    let recorded = nats.consumer_info(DLQ, RECORDER).await?.ack_floor.stream_seq;
+    // A delivery still in the persister's hands would open the entry again.
+    if recorded < letter.message.sequence || !database.drop_entry(letter.envelope.record).await? {
+        let what = format!("the persister has not recorded {} yet", letter.envelope.record);
+        return Err(CommandError::finding(what, "look with `penstock status` whether it runs, then try again"));
+    }
+    stream::delete(nats, DLQ, letter.message.sequence).await
+}
+
+fn agreed(number: usize) -> Result<bool, CommandError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CommandError::usage("there is nobody to ask", "say --yes to drop without being asked"));
+    }
+    let entries = out::several(number, "entry", "entries");
+    write!(std::io::stderr(), "Drop {entries} for good? What was sent cannot be brought back. [y/N] ").ok();
+    std::io::stderr().flush().ok();
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| CommandError::usage("could not read the answer", "say --yes").because(error))?;
+    Ok(is_yes(&answer))
+}
+
+/// Anything but a clear yes is a no.
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_yes_drops() {
+        assert!(is_yes("y\n") && is_yes(" YES "));
+        assert!(!is_yes("") && !is_yes("\n") && !is_yes("yep") && !is_yes("n"));
+    }
+}

@@ -1,0 +1,162 @@
+//! `penstock dlq replay`: has entries tried again, and takes those out of `DLQ` that have found their ending.
+//!
+//! An entry stays until the persister has closed it: so nothing is lost where this is interrupted, or where the second
+//! try fails like the first. Running it again is harmless, because a record has the same id each time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use clap::Args;
+use proto::Stage;
+use runtime::nats::Nats;
+use runtime::topology::{DLQ, RAW};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::entries::{Filter, Letter, of_id};
+use super::resend::{again, payload_of, told_sequence};
+use crate::commands::database::Database;
+use crate::commands::error::{Answer, CommandError, Ending};
+use crate::commands::site::Where;
+use crate::commands::{locate, out, resend, stream};
+
+/// What `penstock dlq replay` is told.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The id of a record, or a Penstock-Id
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    id: Option<Uuid>,
+    #[command(flatten)]
+    place: Where,
+    /// All entries, or those that the filters leave
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    filter: Filter,
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The name of the run [default: a new one]
+    #[arg(long, value_name = "NAME", value_parser = resend::parse_run)]
+    run: Option<String>,
+    /// How long to wait for the entries to be closed
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    wait: Duration,
+}
+
+/// Entries read, sent and waited for together.
+const BATCH: usize = 100;
+/// How often to ask whether entries are closed.
+const ASK: Duration = Duration::from_millis(250);
+
+pub(crate) async fn run(args: ReplayArgs) -> Answer {
+    let site = args.place.site()?;
+    let nats = site.nats().await?;
+    let letters = match args.id {
+        Some(id) => of_id(&nats, id).await?,
+        None => args.filter.entries(&nats, usize::MAX, false).await?.0,
+    };
+    if letters.is_empty() {
+        out::line("nothing");
+        return Ok(Ending::Clean);
+    }
+    if args.dry_run {
+        letters.iter().for_each(|letter| out::line(would(letter)));
+        out::line(format!("{} would be sent; nothing was", out::several(letters.len(), "entry", "entries")));
+        return Ok(Ending::Clean);
+    }
+    let database = Database::connect(&site).await?;
+    let run = args.run.unwrap_or_else(resend::run_name);
+    let mut open = 0;
+    for batch in letters.chunks(BATCH) {
+        let sent = send(&nats, batch, &run).await?;
+        let closed = wait_closed(&database, &sent, args.wait).await?;
+        open += batch.len() - closed.len();
+        for letter in batch.iter().filter(|letter| closed.contains(&letter.envelope.record)) {
+            stream::delete(&nats, DLQ, letter.message.sequence).await?;
+            out::line(format!("{}  {}", letter.envelope.record, out::good("has its ending; taken out of DLQ")));
+        }
+        for letter in batch.iter().filter(|letter| sent.contains(&letter.envelope.record)) {
+            if !closed.contains(&letter.envelope.record) {
+                out::line(format!("{}  {}", letter.envelope.record, out::bad("is still open; it stays in DLQ")));
+            }
+        }
+    }
+    out::line(format!("run {run}: {} closed, {open} open", letters.len() - open));
+    if open > 0 {
+        out::note("  next: `penstock dlq list` shows the reasons, `penstock status` whether the stages are still at work");
+    }
+    Ok(Ending::finding_if(open > 0))
+}
+
+fn would(letter: &Letter) -> String {
+    let envelope = &letter.envelope;
+    match again(letter, "r", None) {
+        Ok(message) => format!("{}  {} ({}) → {}", envelope.record, envelope.stage, envelope.reason, message.subject),
+        Err(error) => format!("{}  {} ({}): {error}", envelope.record, envelope.stage, envelope.reason),
+    }
+}
+
+/// Sends what can be sent; the records that were.
+async fn send(nats: &Nats, letters: &[Letter], run: &str) -> Result<BTreeSet<Uuid>, CommandError> {
+    let mut sent = BTreeSet::new();
+    let mut messages = Vec::new();
+    for letter in letters {
+        let prepared = match whole(nats, letter).await? {
+            Some(letter) => prepare(nats, &letter, run).await,
+            None => {
+                out::note(format!("{}  is not in DLQ any more", letter.envelope.record));
+                continue;
+            }
+        };
+        match prepared {
+            Ok(message) => {
+                sent.insert(letter.envelope.record);
+                messages.push(message);
+            }
+            Err(error) => out::note(format!("{}  {}", letter.envelope.record, runtime::error_chain::Chain(&error))),
+        }
+    }
+    resend::publish(nats, messages).await?;
+    Ok(sent)
+}
+
+/// The entry with its payload, as it is now.
+async fn whole(nats: &Nats, letter: &Letter) -> Result<Option<Letter>, CommandError> {
+    let message = stream::first(nats, DLQ, &letter.message.subject, letter.message.sequence).await?;
+    Ok(message.and_then(|message| Letter::read(message).ok()))
+}
+
+async fn prepare(
+    nats: &Nats,
+    letter: &Letter,
+    run: &str,
+) -> Result<runtime::publish::Outgoing, super::resend::NotAgain> {
+    let (owner, body) = payload_of(letter);
+    resend::renew(nats, owner, body).await?;
+    let mut sequence = told_sequence(letter);
+    if sequence.is_none() && letter.envelope.stage == Stage::Normalizer {
+        // Only for the row's raw_sequence: where it is not found, or not to be had now, the replay goes without.
+        sequence = locate::by_id(nats, RAW, letter.envelope.request_id).await.ok().flatten().map(|raw| raw.sequence);
+    }
+    again(letter, run, sequence)
+}
+
+/// Those of the records that are closed by the time the wait is over.
+async fn wait_closed(
+    database: &Database,
+    sent: &BTreeSet<Uuid>,
+    wait: Duration,
+) -> Result<BTreeSet<Uuid>, CommandError> {
+    let ids: Vec<Uuid> = sent.iter().copied().collect();
+    let deadline = Instant::now() + wait;
+    loop {
+        let entries = database.entries(&ids).await?;
+        let closed: BTreeSet<Uuid> =
+            entries.into_iter().filter(|(_, entry)| entry.closed_at.is_some()).map(|(id, _)| id).collect();
+        if closed.len() == ids.len() || Instant::now() >= deadline {
+            return Ok(closed);
+        }
+        sleep(ASK).await;
+    }
+}

@@ -1,0 +1,309 @@
+//! Where the servers are that a command talks to: those a configuration names, or those of the running `penstock up`.
+//!
+//! Never a mixture: a command that took the broker from a production file and the database from a run on this machine
+//! would tell a story about neither.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use persister::Store;
+use runtime::config::{Config, Environment, Need, Requirements, Secret};
+use runtime::health::Health;
+use runtime::nats::Nats;
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+
+use super::error::CommandError;
+
+/// As whom a command signs in: the only user that may do everything.
+const ROLE: &str = "admin";
+/// How long the broker may take to greet.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a publish may wait for its acknowledgement.
+pub(crate) const PUBLISH: Duration = Duration::from_secs(5);
+/// Connections to the database: a look-up and a change at once.
+const CONNECTIONS: u32 = 2;
+
+/// Where to look.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Where {
+    /// The configuration that names NATS and PostgreSQL; without it those of the running `penstock up`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data folder of the running `penstock up`
+    #[arg(long, value_name = "FOLDER", default_value = ".penstock")]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// What is known of an installation.
+#[derive(Debug)]
+pub(crate) struct Site {
+    nats: Option<Secret>,
+    postgres: Option<Secret>,
+    /// Where the first gateway is reached from here.
+    pub(crate) gateway_url: Option<String>,
+    /// The admin addresses of each role's processes.
+    pub(crate) admin: AdminUrls,
+    config_file: Option<PathBuf>,
+    /// Who says so, for messages.
+    pub(crate) named_by: String,
+}
+
+/// Admin addresses, `http://host:port`, by role.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct AdminUrls {
+    pub(crate) gateway: Vec<String>,
+    pub(crate) normalizer: Vec<String>,
+    pub(crate) dedup: Vec<String>,
+    pub(crate) persister: Vec<String>,
+}
+
+impl AdminUrls {
+    /// Each role with its addresses, in the order of the flow.
+    pub(crate) fn roles(&self) -> [(&'static str, &[String]); 4] {
+        [
+            ("gateway", &self.gateway),
+            ("normalizer", &self.normalizer),
+            ("dedup", &self.dedup),
+            ("persister", &self.persister),
+        ]
+    }
+}
+
+/// `run.json`, as far as commands need it.
+#[derive(Deserialize)]
+struct RunFile {
+    gateway_url: Option<String>,
+    nats_url: String,
+    postgres_url: String,
+    #[serde(default)]
+    admin: AdminUrls,
+    /// The configuration in use, where `up` says it.
+    #[serde(default)]
+    config: Option<PathBuf>,
+}
+
+/// What a command needs of a configuration.
+const URLS: Requirements = Requirements {
+    nats: Need::Optional,
+    postgres: Need::Optional,
+    hash_key: Need::Unused,
+    source_secrets: Need::Unused,
+};
+/// What a command needs that plays a provider or judges a signature.
+const SOURCES: Requirements = Requirements {
+    nats: Need::Unused,
+    postgres: Need::Unused,
+    hash_key: Need::Optional,
+    source_secrets: Need::Optional,
+};
+
+impl Where {
+    /// Finds out where everything is; connects to nothing.
+    pub(crate) fn site(&self) -> Result<Site, CommandError> {
+        self.site_in(&Environment::of_process())
+    }
+
+    fn site_in(&self, env: &Environment) -> Result<Site, CommandError> {
+        // Without a file there may still be PENSTOCK__NATS__URL, as in a container.
+        let config = Config::load_for(self.config.as_deref(), env, URLS).map_err(|e| CommandError::config(&e))?;
+        if config.nats.url.is_some() || config.postgres.url.is_some() {
+            return Ok(Site::of_config(&config, self.config.clone()));
+        }
+        match self.run_file()? {
+            Some(run) => Ok(self.site_of_run(run)),
+            None => Err(self.nothing_named()),
+        }
+    }
+
+    fn run_file(&self) -> Result<Option<RunFile>, CommandError> {
+        let path = self.data_dir.join("run.json");
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let what = format!("{} cannot be read", path.display());
+                return Err(CommandError::usage(what, "run this as the user who runs `penstock up`").because(error));
+            }
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            let what = format!("{} is not what `penstock up` writes", path.display());
+            CommandError::usage(what, "start `penstock up` again; it writes the file anew").because(error)
+        })
+    }
+
+    fn site_of_run(&self, run: RunFile) -> Site {
+        // The order in which `up` chooses one.
+        let chosen = [self.config.clone(), run.config, existing("penstock.toml")];
+        let made_by_up = self.data_dir.join("penstock.toml");
+        Site {
+            nats: Some(run.nats_url.into()),
+            postgres: Some(run.postgres_url.into()),
+            gateway_url: run.gateway_url,
+            admin: run.admin,
+            config_file: chosen.into_iter().flatten().next().or_else(|| existing(made_by_up)),
+            named_by: self.data_dir.join("run.json").display().to_string(),
+        }
+    }
+
+    fn nothing_named(&self) -> CommandError {
+        let what =
+            format!("nothing says where NATS and PostgreSQL are: there is no {}/run.json", self.data_dir.display());
+        let next = "start `penstock up` here (or name its folder: --data-dir FOLDER), or name a configuration with \
+                    nats.url and postgres.url: --config FILE";
+        CommandError::usage(what, next)
+    }
+}
+
+fn existing(path: impl AsRef<Path>) -> Option<PathBuf> {
+    path.as_ref().is_file().then(|| path.as_ref().to_owned())
+}
+
+impl Site {
+    fn of_config(config: &Config, file: Option<PathBuf>) -> Self {
+        let url = |address: SocketAddr| vec![format!("http://{}", reachable(address))];
+        Self {
+            nats: config.nats.url.clone(),
+            postgres: config.postgres.url.clone(),
+            gateway_url: Some(format!("http://{}", reachable(config.gateway.listen))),
+            admin: AdminUrls {
+                gateway: url(config.gateway.admin),
+                normalizer: url(config.normalizer.admin),
+                dedup: url(config.dedup.admin),
+                persister: url(config.persister.admin),
+            },
+            named_by: file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string()),
+            config_file: file,
+        }
+    }
+
+    /// The configuration in use, where there is a file of it.
+    pub(crate) fn config_file(&self) -> Option<&Path> {
+        self.config_file.as_deref()
+    }
+
+    /// The configuration with its sources and their secrets.
+    pub(crate) fn config(&self) -> Result<Config, CommandError> {
+        let Some(file) = &self.config_file else {
+            let next = "name the configuration that the gateway runs with: --config FILE";
+            return Err(CommandError::usage("this needs the sources of a configuration, and none is known", next));
+        };
+        let env = Environment::of_process();
+        Config::load_for(Some(file), &env, SOURCES).map_err(|problems| CommandError::config(&problems))
+    }
+
+    /// Connects to the broker, or says why not within seconds.
+    pub(crate) async fn nats(&self) -> Result<Nats, CommandError> {
+        let url = self.nats.as_ref().ok_or_else(|| self.not_named("nats.url"))?;
+        let unreachable = || {
+            let next =
+                format!("look whether it runs and whether its address and password in {} are right", self.named_by);
+            CommandError::unreachable("cannot connect to NATS", next)
+        };
+        // The connection itself goes on trying for ever, which a worker wants and a person does not: so a first one
+        // that does not, and that knows the reason.
+        let addresses: Vec<String> = url.expose_secret().split(',').map(|url| url.trim().to_owned()).collect();
+        let first = async_nats::ConnectOptions::new().connection_timeout(CONNECT).connect(addresses);
+        match tokio::time::timeout(CONNECT, first).await {
+            Ok(Ok(client)) => drop(client),
+            Ok(Err(error)) => return Err(unreachable().because(error)),
+            Err(elapsed) => return Err(unreachable().because(elapsed)),
+        }
+        let settings = runtime::config::Nats { url: Some(url.clone()), replicas: 1 };
+        let health = Health::default().dependency("nats");
+        let nats = Nats::connect(&settings, ROLE, PUBLISH, health).await.map_err(|e| unreachable().because(e))?;
+        match tokio::time::timeout(CONNECT, nats.client().flush()).await {
+            Ok(Ok(())) => Ok(nats),
+            Ok(Err(error)) => Err(unreachable().because(error)),
+            Err(elapsed) => Err(unreachable().because(elapsed)),
+        }
+    }
+
+    /// The database, asked once whether it is there.
+    pub(crate) async fn store(&self) -> Result<Store, CommandError> {
+        let unreachable = |error| {
+            let next = format!("look whether it runs and whether its URL in {} is right", self.named_by);
+            CommandError::unreachable("cannot connect to PostgreSQL", next).because(error)
+        };
+        let store = Store::connect(self.postgres_url()?, CONNECTIONS).await.map_err(unreachable)?;
+        store.ping().await.map_err(unreachable)?;
+        Ok(store)
+    }
+
+    /// The database's address, with its password.
+    pub(crate) fn postgres_url(&self) -> Result<&str, CommandError> {
+        Ok(self.postgres.as_ref().ok_or_else(|| self.not_named("postgres.url"))?.expose_secret())
+    }
+
+    fn not_named(&self, key: &str) -> CommandError {
+        CommandError::usage(format!("{} does not name {key}", self.named_by), format!("add {key} to it"))
+    }
+}
+
+/// Where a client on this machine reaches an address that a process listens on.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(folder: &Path, config: Option<&str>) -> Where {
+        let config = config.map(|text| {
+            let path = folder.join("own.toml");
+            std::fs::write(&path, text).unwrap();
+            path
+        });
+        Where { config, data_dir: folder.to_owned() }
+    }
+
+    fn running(folder: &Path) {
+        let run = r#"{"gateway_url": "http://127.0.0.1:1", "nats_url": "nats://run", "postgres_url": "postgres://run",
+                      "admin": {"gateway": ["http://127.0.0.1:2"]}, "pids": {}}"#;
+        std::fs::write(folder.join("run.json"), run).unwrap();
+    }
+
+    #[test]
+    fn a_running_up_is_found_by_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        running(folder.path());
+        let site = place(folder.path(), None).site_in(&Environment::default()).unwrap();
+        assert_eq!(site.nats.unwrap().expose_secret(), "nats://run");
+        assert_eq!(site.admin.gateway, ["http://127.0.0.1:2"]);
+    }
+
+    #[test]
+    fn a_configuration_that_names_a_server_is_never_mixed_with_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        running(folder.path());
+        let site = place(folder.path(), Some("nats.url = 'nats://own'")).site_in(&Environment::default()).unwrap();
+        assert_eq!(site.nats.as_ref().unwrap().expose_secret(), "nats://own");
+        assert_eq!(site.postgres_url().unwrap_err().exit_code(), 64);
+    }
+
+    #[test]
+    fn a_configuration_without_servers_is_that_of_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        running(folder.path());
+        let site = place(folder.path(), Some("")).site_in(&Environment::default()).unwrap();
+        assert_eq!(site.nats.unwrap().expose_secret(), "nats://run");
+        assert_eq!(site.config_file.unwrap(), folder.path().join("own.toml"));
+    }
+
+    #[test]
+    fn where_nothing_is_named_both_ways_out_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = place(folder.path(), None).site_in(&Environment::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 64);
+        assert!(error.next().contains("--data-dir") && error.next().contains("--config"), "{}", error.next());
+    }
+}

@@ -1,0 +1,89 @@
+//! The operator's command, which can also play every role.
+//!
+//! Exit codes: 0 clean, 2 a command line that is not understood, 64 a configuration that is not, 69 a server that could
+//! not be had, 70 anything else.
+
+mod bench;
+mod cli;
+mod commands;
+mod http_client;
+mod servers;
+mod up;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use commands::error::Answer;
+use commands::roles;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        // A role starts its own threads, so none may be running here.
+        Command::Gateway(_) => fail(&std::io::Error::other("the gateway is not built yet"), 70),
+        Command::Normalizer(args) => roles::play(normalizer::ROLE, &args),
+        Command::Dedup(args) => roles::play(dedup_worker::ROLE, &args),
+        Command::Persister(args) => match args.migration() {
+            Some(args) => on_threads(Command::Migrate(args)),
+            None => fail(&std::io::Error::other("the persister is not built yet"), 70),
+        },
+        command => on_threads(command),
+    }
+}
+
+fn on_threads(command: Command) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(command)),
+        Err(error) => fail(&error, 70),
+    }
+}
+
+/// Everything but the roles.
+async fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Up(args) => {
+            // Variables that are not text cannot be ours.
+            let variables = std::env::vars_os();
+            let env = variables.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+            match up::run(args.into(), env).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error, error.exit_code()),
+            }
+        }
+        Command::Provision(args) => told(commands::provision::run(args).await),
+        Command::Bench(args) => told(bench::run(args).await),
+        Command::Migrate(args) => told(commands::migrate::run(args).await),
+        Command::Status(args) => told(commands::status::run(args).await),
+        Command::Dlq(args) => told(commands::dlq::run(args).await),
+        Command::Replay(args) => told(commands::replay::run(args).await),
+        Command::Gateway(_) | Command::Normalizer(_) | Command::Dedup(_) | Command::Persister(_) => {
+            fail(&std::io::Error::other("a role is played before threads are started"), 70)
+        }
+    }
+}
+
+/// How a command of the operator's ended.
+fn told(answer: Answer) -> ExitCode {
+    match answer {
+        Ok(ending) => ending.exit_code(),
+        Err(error) => {
+            let code = fail(&error, error.exit_code());
+            if !error.next().is_empty() {
+                writeln!(std::io::stderr(), "  next: {}", error.next()).ok();
+            }
+            code
+        }
+    }
+}
+
+/// Says what went wrong, with its causes, and gives the exit code.
+fn fail(error: &dyn Error, code: u8) -> ExitCode {
+    let mut lines = vec![format!("penstock: {error}")];
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    lines.extend(causes.map(|cause| format!("  because: {cause}")));
+    writeln!(std::io::stderr(), "{}", lines.join("\n")).ok();
+    ExitCode::from(code)
+}

@@ -1,0 +1,256 @@
+//! One transaction: keys locked, records judged, rows written. Decides nothing itself; see `sql/judge.sql`.
+//!
+//! It runs in a task of its own that nobody cancels: dropping the caller's future never leaves a connection in the
+//! middle of a transaction, and what was sent is committed or rolled back as a whole.
+
+use proto::Millis;
+use proto::kind::Class;
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::{Arguments as _, PgConnection, Row as _};
+use uuid::Uuid;
+
+use crate::columns::{self, EncodeError};
+use crate::row::Row;
+
+/// How a record ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is a row, written now.
+    Stored,
+    /// Its row was there and is now what this newer replay says.
+    Updated,
+    /// Its row was there and stays as it is.
+    Redelivered,
+    /// It repeats another record.
+    Duplicate {
+        /// The record that was stored.
+        original_id: Uuid,
+    },
+    /// It is, or repeats, a record that was erased; nothing of it is stored.
+    Erased {
+        /// The record that was erased.
+        original_id: Uuid,
+    },
+}
+
+/// What came of a record in one transaction; `None`: to be judged again, now that another one has changed its key.
+pub(crate) type Judged = Option<Outcome>;
+
+/// Why a transaction did not take place. None of its records has changed anything.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JudgeError {
+    #[error("could not get a connection to PostgreSQL")]
+    Connect(#[source] sqlx::Error),
+    #[error("could not make the month of a record")]
+    Month(#[source] sqlx::Error),
+    #[error("could not encode the records for PostgreSQL")]
+    Encode(#[source] EncodeError),
+    #[error("PostgreSQL did not take the records")]
+    Statement(#[source] sqlx::Error),
+    #[error("could not commit the records, or could not learn whether they were committed")]
+    Commit(#[source] sqlx::Error),
+    #[error("PostgreSQL answered the judgement in a way this version does not know")]
+    Answer,
+    #[error("the task that writes the records ended early")]
+    Task,
+}
+
+/// All of the transaction's batches against one lock, taken with BEGIN in one round trip. A batch with a replay
+/// excludes all others, since a replay can have another key than the record had before: the lock of the key alone
+/// would let the two be judged at the same time. The level is named because a server may have another as its default,
+/// under which the second statement would not see what was committed since the first.
+const BEGIN_SHARED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock_shared(7236834, 1)";
+const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7236834, 1)";
+
+/// A batch, encoded: owns all it needs.
+pub(crate) struct Transaction {
+    begin: &'static str,
+    records: Vec<Record>,
+    keys: PgArguments,
+    judge: PgArguments,
+    messages: PgArguments,
+    statuses: PgArguments,
+    supersede: Option<PgArguments>,
+}
+
+/// What is needed of a record after encoding it.
+struct Record {
+    id: Uuid,
+    received_at: Millis,
+    class: Class,
+}
+
+impl Transaction {
+    pub(crate) fn new(rows: &[&Row<'_>]) -> Result<Self, JudgeError> {
+        let of = |class| rows.iter().copied().filter(|row| row.class() == class).collect::<Vec<_>>();
+        let encode = || {
+            Ok(Self {
+                begin: if rows.iter().any(|row| row.is_replay()) { BEGIN_ALONE } else { BEGIN_SHARED },
+                records: rows
+                    .iter()
+                    .map(|row| Record { id: row.id(), received_at: row.received_at(), class: row.class() })
+                    .collect(),
+                keys: columns::keys(rows)?,
+                judge: columns::judge(rows)?,
+                messages: columns::content(&of(Class::Message), Class::Message)?,
+                statuses: columns::content(&of(Class::Status), Class::Status)?,
+                supersede: columns::supersede(rows)?,
+            })
+        };
+        encode().map_err(JudgeError::Encode)
+    }
+
+    /// Runs it. One entry per row, in order.
+    pub(crate) async fn run(self, pool: PgPool) -> Result<Vec<Judged>, JudgeError> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "awaited here; apart from it only so that it outlives the caller"
+        )]
+        let task = tokio::spawn(async move {
+            let mut connection = pool.acquire().await.map_err(JudgeError::Connect)?;
+            self.on(&mut connection, true).await
+        });
+        task.await.map_err(|_| JudgeError::Task)?
+    }
+
+    /// Runs it as [`Self::run`] and takes it back: whether the database would have taken these rows.
+    pub(crate) async fn try_out(self, pool: PgPool) -> Result<(), JudgeError> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "awaited here; apart from it only so that it outlives the caller"
+        )]
+        let task = tokio::spawn(async move {
+            let mut connection = pool.acquire().await.map_err(JudgeError::Connect)?;
+            self.on(&mut connection, false).await.map(|_| ())
+        });
+        task.await.map_err(|_| JudgeError::Task)?
+    }
+
+    async fn on(self, connection: &mut PgConnection, keep: bool) -> Result<Vec<Judged>, JudgeError> {
+        use sqlx::Connection as _;
+        let mut transaction = connection.begin_with(self.begin).await.map_err(JudgeError::Statement)?;
+        let Self { records, keys, judge, messages, statuses, supersede, .. } = self;
+        sqlx::query_with(include_str!("sql/keys.sql"), keys)
+            .execute(&mut *transaction)
+            .await
+            .map_err(JudgeError::Statement)?;
+        let verdicts = sqlx::query_with(include_str!("sql/judge.sql"), judge)
+            .try_map(Verdict::read)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(JudgeError::Statement)?;
+        if verdicts.len() != records.len() {
+            return Err(JudgeError::Answer);
+        }
+        clear_other_endings(&mut transaction, &records, &verdicts).await?;
+        let mut written = Vec::with_capacity(records.len());
+        for (class, arguments) in [(Class::Message, messages), (Class::Status, statuses)] {
+            written.extend(write(&mut transaction, class, arguments, &records, &verdicts).await?);
+        }
+        if let Some(arguments) = supersede {
+            sqlx::query_with(include_str!("sql/supersede.sql"), arguments)
+                .execute(&mut *transaction)
+                .await
+                .map_err(JudgeError::Statement)?;
+        }
+        if keep {
+            transaction.commit().await.map_err(JudgeError::Commit)?;
+        } else {
+            transaction.rollback().await.map_err(JudgeError::Statement)?;
+        }
+        let written: std::collections::HashSet<Uuid> = written.into_iter().collect();
+        records.iter().zip(&verdicts).map(|(record, verdict)| verdict.outcome(written.contains(&record.id))).collect()
+    }
+}
+
+/// One row of the answer of `judge.sql`.
+struct Verdict {
+    ending: String,
+    ended_as: Option<String>,
+    original_id: Uuid,
+    in_messages: bool,
+    in_statuses: bool,
+    reopened: bool,
+    writes: bool,
+}
+
+impl Verdict {
+    fn read(row: PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            ending: row.try_get("ending")?,
+            ended_as: row.try_get("ended_as")?,
+            original_id: row.try_get("original")?,
+            in_messages: row.try_get("in_messages")?,
+            in_statuses: row.try_get("in_statuses")?,
+            reopened: row.try_get("reopened")?,
+            writes: row.try_get("writes")?,
+        })
+    }
+
+    fn writes(&self) -> bool {
+        self.ending == "row" && self.writes
+    }
+
+    fn outcome(&self, written: bool) -> Result<Judged, JudgeError> {
+        let original_id = self.original_id;
+        let had_row = self.in_messages || self.in_statuses;
+        Ok(Some(match (self.ending.as_str(), self.ended_as.as_deref()) {
+            ("again", _) => return Ok(None),
+            ("row", _) if written && had_row => Outcome::Updated,
+            ("row", _) if written => Outcome::Stored,
+            ("row", _) => Outcome::Redelivered,
+            ("erased", _) | ("ended", Some("erased")) => Outcome::Erased { original_id },
+            ("repeat" | "ended", _) => Outcome::Duplicate { original_id },
+            _ => return Err(JudgeError::Answer),
+        }))
+    }
+}
+
+/// Takes away the ending that a corrected record had elsewhere: its row in the other table, where its kind belongs to
+/// this one now, or its entry in `duplicates`. Rare, so one statement each.
+async fn clear_other_endings(
+    connection: &mut PgConnection,
+    records: &[Record],
+    verdicts: &[Verdict],
+) -> Result<(), JudgeError> {
+    for (record, verdict) in records.iter().zip(verdicts).filter(|(_, verdict)| verdict.writes()) {
+        let other = match record.class {
+            Class::Message if verdict.in_statuses => "DELETE FROM message_statuses WHERE received_at = $1 AND id = $2",
+            Class::Status if verdict.in_messages => "DELETE FROM messages WHERE received_at = $1 AND id = $2",
+            _ if verdict.reopened => "DELETE FROM duplicates WHERE received_at = $1 AND id = $2",
+            _ => continue,
+        };
+        sqlx::query(other)
+            .bind(record.received_at.to_datetime())
+            .bind(record.id)
+            .execute(&mut *connection)
+            .await
+            .map_err(JudgeError::Statement)?;
+    }
+    Ok(())
+}
+
+/// Writes the rows of one table; the ids that were written.
+async fn write(
+    connection: &mut PgConnection,
+    class: Class,
+    mut arguments: PgArguments,
+    records: &[Record],
+    verdicts: &[Verdict],
+) -> Result<Vec<Uuid>, JudgeError> {
+    let of_class = records.iter().zip(verdicts).filter(|(record, _)| record.class == class);
+    let writes: Vec<bool> = of_class.map(|(_, verdict)| verdict.writes()).collect();
+    if !writes.contains(&true) {
+        return Ok(Vec::new());
+    }
+    arguments.add(writes).map_err(JudgeError::Encode)?;
+    let statement = match class {
+        Class::Message => include_str!("sql/messages.sql"),
+        Class::Status => include_str!("sql/statuses.sql"),
+    };
+    sqlx::query_with(statement, arguments)
+        .try_map(|row: PgRow| row.try_get(0))
+        .fetch_all(connection)
+        .await
+        .map_err(JudgeError::Statement)
+}

@@ -1,0 +1,117 @@
+//! Every metric the persister exports. Nothing else in this crate names one.
+
+use std::collections::HashMap;
+
+use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
+use proto::Channel;
+use proto::subject::SourceName;
+use runtime::config::Config;
+
+use crate::judge::Outcome;
+
+const MESSAGES: &str = "penstock_persister_messages_total";
+const BATCH_SECONDS: &str = "penstock_persister_batch_duration_seconds";
+const BATCH_MESSAGES: &str = "penstock_persister_batch_messages";
+const END_TO_END_SECONDS: &str = "penstock_end_to_end_duration_seconds";
+const DEAD_LETTERS: &str = "penstock_dead_letters_total";
+const WAITS: &str = "penstock_persister_waits_total";
+const EXPIRED: &str = "penstock_persister_expired_keys_total";
+const MONTHS: &str = "penstock_persister_dropped_months_total";
+
+/// The words for [`Outcome`], and for what has none.
+const OUTCOMES: [&str; 5] = ["stored", "duplicate", "updated", "redelivered", "dead"];
+
+/// Why this stage gives up on a record.
+const REASONS: [&str; 6] = ["no_envelope", "no_body", "unreadable", "mismatch", "nul", "refused"];
+
+/// Handles are looked up once; the hot path only adds to them.
+#[derive(Debug)]
+pub struct Metrics {
+    sources: HashMap<(Channel, SourceName, &'static str), Counter>,
+    end_to_end: HashMap<Channel, Histogram>,
+    /// Time from taken to committed, per batch.
+    pub batch_seconds: Histogram,
+    /// Records in a batch.
+    pub batch_messages: Histogram,
+    /// Times a batch waited because the database did not take it.
+    pub waits: Counter,
+    /// Keys cleared away.
+    pub expired: Counter,
+    /// Months dropped.
+    pub months: Counter,
+}
+
+impl Metrics {
+    /// Every counter exists at zero from the start.
+    pub fn new(config: &Config) -> Self {
+        describe_counter!(MESSAGES, "What became of records in the persister.");
+        describe_histogram!(BATCH_SECONDS, "Time from taken to committed, per batch of the persister.");
+        describe_histogram!(BATCH_MESSAGES, "Records in a batch of the persister.");
+        describe_histogram!(END_TO_END_SECONDS, "Time from the gateway's stamp to the commit of the row.");
+        describe_counter!(DEAD_LETTERS, "Messages that a stage gave up on, by reason.");
+        describe_counter!(WAITS, "Times a batch waited because PostgreSQL did not take it.");
+        describe_counter!(EXPIRED, "Deduplication keys that were cleared away after their window.");
+        describe_counter!(MONTHS, "Partitions that were dropped because their retention was over.");
+        let mut sources = HashMap::new();
+        for source in &config.sources {
+            let (Ok(channel), Ok(name)) = (source.channel.parse::<Channel>(), SourceName::parse(&source.name)) else {
+                continue;
+            };
+            for outcome in OUTCOMES {
+                sources.insert((channel, name.clone(), outcome), messages(channel, name.as_str(), outcome));
+            }
+        }
+        for reason in REASONS {
+            dead_letters(reason).increment(0);
+        }
+        Self {
+            sources,
+            end_to_end: Channel::ALL
+                .into_iter()
+                .map(|channel| (channel, histogram!(END_TO_END_SECONDS, "channel" => channel.as_str())))
+                .collect(),
+            batch_seconds: histogram!(BATCH_SECONDS),
+            batch_messages: histogram!(BATCH_MESSAGES),
+            waits: counter!(WAITS),
+            expired: counter!(EXPIRED),
+            months: counter!(MONTHS),
+        }
+    }
+
+    /// Counts how a record ended. `age_seconds` is the time since the gateway's stamp.
+    pub fn ended(&self, channel: Channel, source: &SourceName, outcome: Outcome, age_seconds: f64) {
+        let word = match outcome {
+            Outcome::Stored => "stored",
+            Outcome::Updated => "updated",
+            Outcome::Redelivered => "redelivered",
+            Outcome::Duplicate { .. } | Outcome::Erased { .. } => "duplicate",
+        };
+        self.count(channel, source, word);
+        // Replays and redeliveries would tell of the past.
+        if let (Outcome::Stored, Some(histogram)) = (outcome, self.end_to_end.get(&channel)) {
+            histogram.record(age_seconds);
+        }
+    }
+
+    /// Counts a record that went to the DLQ. `reason` is one of a closed set.
+    pub fn dead(&self, channel: Channel, source: &SourceName, reason: &'static str) {
+        dead_letters(reason).increment(1);
+        self.count(channel, source, "dead");
+    }
+
+    /// A source that is not configured (any more) is counted under `unknown`: labels are a closed set.
+    fn count(&self, channel: Channel, source: &SourceName, outcome: &'static str) {
+        match self.sources.get(&(channel, source.clone(), outcome)) {
+            Some(counter) => counter.increment(1),
+            None => messages(channel, "unknown", outcome).increment(1),
+        }
+    }
+}
+
+fn messages(channel: Channel, source: &str, outcome: &'static str) -> Counter {
+    counter!(MESSAGES, "channel" => channel.as_str(), "source" => source.to_owned(), "outcome" => outcome)
+}
+
+fn dead_letters(reason: &'static str) -> Counter {
+    counter!(DEAD_LETTERS, "stage" => "persister", "reason" => reason)
+}

@@ -1,0 +1,180 @@
+//! The months: made when a batch needs them, dropped when retention is over.
+//!
+//! A month is made as a table of its own and then attached, which waits for no reader and stops nobody;
+//! `CREATE TABLE .. PARTITION OF` would wait for the longest query on the parent, with every writer behind it.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use proto::Millis;
+use sqlx::postgres::PgPool;
+use sqlx::{AssertSqlSafe, Row as _};
+
+/// The tables that are partitioned by month of `received_at`.
+const TABLES: [&str; 3] = ["messages", "message_statuses", "duplicates"];
+
+/// Serialises the making of months over all persisters, for the length of one transaction.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7236834, 2)";
+
+/// How many months are remembered as made; beyond, the memory starts anew. Nobody receives over that many months.
+const REMEMBERED: usize = 1024;
+
+/// A calendar month in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Month {
+    year: i32,
+    month: u32,
+}
+
+/// A month's partition that was dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedMonth {
+    /// The table it was part of.
+    pub table: String,
+    /// The month.
+    pub month: Month,
+}
+
+impl Month {
+    /// The month that holds a moment.
+    pub fn of(time: Millis) -> Self {
+        let (year, month) = time.month();
+        Self { year, month }
+    }
+
+    /// The month after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        if self.month == 12 {
+            Self { year: self.year + 1, month: 1 }
+        } else {
+            Self { year: self.year, month: self.month + 1 }
+        }
+    }
+
+    fn partition_of(self, table: &str) -> String {
+        format!("{table}_{:04}_{:02}", self.year, self.month)
+    }
+
+    fn first_moment(self) -> String {
+        format!("{:04}-{:02}-01 00:00:00+00", self.year, self.month)
+    }
+
+    /// Undoes [`Self::partition_of`].
+    fn of_partition(table: &str, partition: &str) -> Option<Self> {
+        let (year, month) = partition.strip_prefix(table)?.strip_prefix('_')?.split_once('_')?;
+        let month = Self { year: year.parse().ok()?, month: month.parse().ok()? };
+        (month.partition_of(table) == partition).then_some(month)
+    }
+}
+
+impl std::fmt::Display for Month {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+/// Which months are known to be there.
+#[derive(Debug, Default)]
+pub(crate) struct Partitions {
+    known: Mutex<HashSet<Month>>,
+}
+
+impl Partitions {
+    /// Makes what is missing of `months`.
+    pub(crate) async fn ensure(&self, pool: &PgPool, months: HashSet<Month>) -> Result<(), sqlx::Error> {
+        for month in months {
+            if !self.known().contains(&month) {
+                make(pool, month).await?;
+                let mut known = self.known();
+                if known.len() >= REMEMBERED {
+                    known.clear();
+                }
+                known.insert(month);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what was known: somebody has dropped a month.
+    pub(crate) fn forget(&self) {
+        self.known().clear();
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<Month>> {
+        // A set of months is whole after every step of every holder.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a month of every table, if it is not there. One simple query of several statements is one transaction, so
+/// the lock holds to its end and nothing is left half made.
+async fn make(pool: &PgPool, month: Month) -> Result<(), sqlx::Error> {
+    let mut statements = format!("{LOCK};");
+    for table in TABLES {
+        let partition = month.partition_of(table);
+        let (from, to) = (month.first_moment(), month.next().first_moment());
+        statements.push_str(&format!(
+            "DO $$ BEGIN
+                IF NOT EXISTS (
+                    SELECT FROM pg_inherits WHERE inhrelid = to_regclass('{partition}')
+                        AND inhparent = '{table}'::regclass
+                ) THEN
+                    CREATE TABLE IF NOT EXISTS {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING STORAGE);
+                    ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ('{from}') TO ('{to}');
+                END IF;
+            END $$;"
+        ));
+    }
+    // Made of table names of ours and of numbers.
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(pool).await?;
+    tracing::info!(%month, "month is there");
+    Ok(())
+}
+
+/// Drops the months that ended at or before `cutoff`, oldest first, at most `most` partitions. Waits at most a second
+/// for each: the lock stops everybody else, so a month that is being read is dropped another time.
+pub(crate) async fn drop_before(pool: &PgPool, cutoff: Millis, most: usize) -> Result<Vec<DroppedMonth>, sqlx::Error> {
+    let oldest_kept = Month::of(cutoff);
+    let mut old: Vec<DroppedMonth> = Vec::new();
+    for table in TABLES {
+        let rows = sqlx::query(
+            "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+             WHERE i.inhparent = $1::text::regclass",
+        )
+        .bind(table)
+        .fetch_all(pool)
+        .await?;
+        for row in rows {
+            let partition: String = row.try_get(0)?;
+            if let Some(month) = Month::of_partition(table, &partition).filter(|month| *month < oldest_kept) {
+                old.push(DroppedMonth { table: table.to_owned(), month });
+            }
+        }
+    }
+    old.sort_by_key(|dropped| dropped.month);
+    old.truncate(most);
+    for dropped in &old {
+        let partition = dropped.month.partition_of(&dropped.table);
+        let statements = format!("SET LOCAL lock_timeout = '1s'; DROP TABLE IF EXISTS {partition}");
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(pool).await?;
+        tracing::info!(%partition, "month dropped: its retention is over");
+    }
+    Ok(old)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_named_after_its_month() {
+        let month = Month::of("2026-12-31T23:59:59.999Z".parse().unwrap());
+        assert_eq!(month.partition_of("messages"), "messages_2026_12");
+        assert_eq!(month.next().first_moment(), "2027-01-01 00:00:00+00");
+        assert_eq!(Month::of_partition("messages", "messages_2026_12"), Some(month));
+        for other in ["messages_2026_1", "messages_old", "messages_2026_12_x", "duplicates_2026_12"] {
+            assert_eq!(Month::of_partition("messages", other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+-- Judges a batch: which records become rows, which are repeats; writes the repeats, moves the keys, closes entries of
+-- dead_letters. The rows themselves are written by the statement after it, in the same transaction.
+--
+-- Rests on keys.sql before it: every key is locked, so nothing about these keys can change until the commit, and this
+-- statement's snapshot, being taken after the locks, sees everything that was ever committed about them.
+--
+-- `LATERAL (.. OFFSET 0)` is a lookup by primary key, row by row, whatever the planner believes about table sizes: a
+-- plan made while a table is empty is still right when it holds millions.
+WITH input AS (
+    SELECT *
+    FROM unnest(
+        $1::bytea[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[],
+        $7::uuid[], $8::int[], $9::text[], $10::text[], $11::text[], $12::bigint[]
+    ) WITH ORDINALITY AS i (
+        dedup_key, id, received_at, expires_at, replay_sequence, policy,
+        request_id, part, channel, source, provider_message_id, raw_sequence, place
+    )
+),
+-- What is known about each record.
+known AS (
+    SELECT
+        i.*,
+        k.place_of_key,
+        k.id AS holder,
+        k.received_at AS held_from,
+        k.expires_at AS held_until,
+        k.erased_at,
+        k.id = i.id AS holds,
+        i.received_at >= k.expires_at AS later,
+        k.received_at - i.received_at >= k.expires_at - k.received_at AS older,
+        p.id AS past,
+        p.received_at AS past_from,
+        p.erased_at AS past_erased_at,
+        coalesce(m.replay_sequence, s.replay_sequence) AS row_sequence,
+        m.found IS NOT NULL AS in_messages,
+        s.found IS NOT NULL AS in_statuses,
+        d.original_id AS repeat_of,
+        d.verdict AS ended_as,
+        -- A replay whose reading gives another key may say something else about a repeat. Never about an erased one.
+        i.replay_sequence IS NOT NULL AND d.verdict = 'repeat' AND d.dedup_key <> i.dedup_key AS reopened
+    FROM input i
+    CROSS JOIN LATERAL (
+        SELECT k.ctid AS place_of_key, k.* FROM message_keys k WHERE k.dedup_key = i.dedup_key OFFSET 0
+    ) k
+    LEFT JOIN LATERAL (
+        SELECT p.id, p.received_at, p.erased_at
+        FROM past_keys p
+        WHERE p.dedup_key = i.dedup_key
+            AND (p.id = i.id
+                OR (i.received_at < p.expires_at
+                    AND p.received_at - i.received_at < p.expires_at - p.received_at))
+        ORDER BY p.id <> i.id, p.received_at > i.received_at, p.received_at DESC
+        LIMIT 1
+    ) p ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS found, m.replay_sequence
+        FROM messages m WHERE m.received_at = i.received_at AND m.id = i.id OFFSET 0
+    ) m ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS found, s.replay_sequence
+        FROM message_statuses s WHERE s.received_at = i.received_at AND s.id = i.id OFFSET 0
+    ) s ON true
+    LEFT JOIN LATERAL (
+        SELECT d.original_id, d.verdict, d.dedup_key
+        FROM duplicates d WHERE d.received_at = i.received_at AND d.id = i.id OFFSET 0
+    ) d ON true
+),
+-- Whose repeat each record would be; itself, if nobody's. Where two windows have it, one that began before it and one
+-- that reaches back to it, it repeats the one before it, as it would have if it had come in time.
+matched AS (
+    SELECT
+        *,
+        CASE WHEN by_holder THEN holder ELSE coalesce(past, id) END AS original,
+        CASE WHEN by_holder OR (holds AND past IS NULL) THEN erased_at ELSE past_erased_at END AS original_erased_at
+    FROM known
+    CROSS JOIN LATERAL (
+        SELECT
+            NOT holds AND NOT later AND NOT older AND past IS DISTINCT FROM id
+            AND (past IS NULL OR held_from <= received_at OR past_from > received_at) AS by_holder
+    ) b
+),
+-- The ending each record has or gets: row, ended (a repeat already), erased, repeat.
+judged AS (
+    SELECT
+        *,
+        CASE
+            WHEN in_messages OR in_statuses THEN 'row'
+            WHEN ended_as IS NOT NULL AND NOT reopened THEN 'ended'
+            WHEN original_erased_at IS NOT NULL THEN 'erased'
+            WHEN original <> id THEN 'repeat'
+            ELSE 'row'
+        END AS ending
+    FROM matched
+),
+-- What each record would do to its key: take it over, leave a window beside it, or give it back (keys.sql gave it to
+-- a record that turns out to have ended as a repeat).
+claiming AS (
+    SELECT
+        *,
+        CASE
+            WHEN ending = 'row' AND NOT holds AND later THEN 'take'
+            WHEN ending = 'row' AND NOT holds AND older AND past IS DISTINCT FROM id THEN 'past'
+            WHEN ending <> 'row' AND holds AND erased_at IS NULL THEN 'drop'
+        END AS claim
+    FROM judged
+),
+-- One change of a key at a time: the others that want to change it are judged again, against the key as it is then;
+-- and so is everyone judged against a holder that gives its key back.
+turns AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY dedup_key, claim IS NULL ORDER BY received_at, id) AS turn,
+        bool_or(claim = 'drop') OVER (PARTITION BY dedup_key) AS dropping
+    FROM claiming
+),
+decided AS MATERIALIZED (
+    SELECT
+        *,
+        CASE WHEN dropping THEN coalesce(claim = 'drop', false) ELSE claim IS NULL OR turn = 1 END AS settled
+    FROM turns
+),
+kept_windows AS (
+    INSERT INTO past_keys (dedup_key, id, received_at, expires_at, erased_at)
+    SELECT
+        dedup_key,
+        CASE claim WHEN 'take' THEN holder ELSE id END,
+        CASE claim WHEN 'take' THEN held_from ELSE received_at END,
+        CASE claim WHEN 'take' THEN held_until ELSE expires_at END,
+        CASE claim WHEN 'take' THEN erased_at END
+    FROM decided
+    WHERE settled AND claim IN ('take', 'past')
+    ON CONFLICT DO NOTHING
+),
+taken_keys AS (
+    UPDATE message_keys k
+    SET id = j.id, received_at = j.received_at, expires_at = j.expires_at, erased_at = NULL
+    FROM decided j
+    WHERE j.settled AND j.claim = 'take' AND k.ctid = j.place_of_key
+),
+dropped_keys AS (
+    DELETE FROM message_keys k
+    USING decided j
+    WHERE j.settled AND j.claim = 'drop' AND k.ctid = j.place_of_key
+),
+repeats AS (
+    INSERT INTO duplicates AS d (
+        id, received_at, request_id, part, original_id, channel, source, provider_message_id, policy, verdict,
+        dedup_key, raw_sequence
+    )
+    SELECT
+        id, received_at, request_id, part, original, channel, source, provider_message_id, policy, ending,
+        dedup_key, raw_sequence
+    FROM decided
+    WHERE settled AND ending IN ('repeat', 'erased')
+    ON CONFLICT (received_at, id) DO UPDATE
+    SET original_id = excluded.original_id, verdict = excluded.verdict, dedup_key = excluded.dedup_key
+    -- Only what was reopened gets here with an ending; the same record judged at the same time under another key
+    -- keeps the ending that was first.
+    WHERE EXISTS (SELECT FROM decided j WHERE j.id = excluded.id AND j.reopened)
+),
+closed_entries AS (
+    UPDATE dead_letters e
+    SET closed_at = now(),
+        closed_by = CASE WHEN j.ending = 'row' THEN 'row' ELSE 'duplicate' END
+    FROM decided j
+    WHERE j.settled AND e.id = j.id AND e.closed_at IS NULL
+)
+SELECT
+    place,
+    CASE WHEN settled THEN ending ELSE 'again' END AS ending,
+    ended_as,
+    CASE WHEN ending = 'ended' THEN repeat_of ELSE original END AS original,
+    in_messages,
+    in_statuses,
+    coalesce(reopened, false) AS reopened,
+    -- Whether content is to be written: a first row, or a correction that is newer than the row and of nobody erased.
+    CASE
+        WHEN NOT (in_messages OR in_statuses) THEN true
+        WHEN original = id AND original_erased_at IS NOT NULL THEN false
+        ELSE coalesce(replay_sequence > coalesce(row_sequence, -1), false)
+    END AS writes
+FROM decided
+ORDER BY place

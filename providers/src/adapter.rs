@@ -1,0 +1,75 @@
+//! The one trait: everything that is particular to a provider.
+//!
+//! Nothing here fails by panicking and nothing waits: an adapter sees bytes that anybody on the internet may have
+//! written.
+
+use std::fmt;
+
+use proto::header::Pair;
+use proto::{Channel, Millis};
+
+use crate::contract::Contract;
+use crate::keyring::{Keyring, KeyringError};
+use crate::record::{Normalized, RawRequest};
+use crate::request::{BadRequest, Request};
+use crate::settings::{Scheme, SourceSettings};
+use crate::verdict::Verdict;
+
+/// A provider, as the gateway, the normalizer and the operator's command see it.
+pub trait Adapter: Sync + fmt::Debug {
+    /// The channel it belongs to.
+    fn channel(&self) -> Channel;
+
+    /// Its name in the configuration; unique within the channel.
+    fn name(&self) -> &'static str;
+
+    /// What it sends, what it wants to hear, and what it does when it hears something else.
+    fn contract(&self) -> &'static Contract;
+
+    /// Parses a source's secrets, once, at start or reload. The error says which one is unfit and what is expected.
+    fn keyring(&self, secrets: &[&str], scheme: &Scheme) -> Result<Keyring, KeyringError>;
+
+    /// Judges the signature or credential over the exact bytes, in constant time, against every live secret.
+    ///
+    /// `now` is the moment the request arrived; schemes with a timestamp compare with it. The signature is looked at
+    /// before the timestamp, so that [`crate::Flaw::Stale`] means "the real sender, too late".
+    fn authenticate(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Verdict;
+
+    /// Finds what only the sender can mend, cheaply: an empty body, a multipart that was cut off. Whatever passes can
+    /// still turn out to be unreadable for the normalizer.
+    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest>;
+
+    /// What the provider would add to this request so that it verifies at `now` with the keyring's first secret.
+    /// `None` where the keyring has nothing to sign with (a public key).
+    fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed>;
+
+    /// Reads the records out of a request. It always ends in at least one element.
+    fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized;
+
+    /// The request headers whose values are secrets themselves, beyond `Authorization`, `Proxy-Authorization` and
+    /// `Cookie`: never to be stored as they are. Signatures are not among them.
+    fn secret_headers<'a>(&self, _scheme: &'a Scheme) -> Vec<&'a str> {
+        Vec::new()
+    }
+
+    /// The query parameters whose values are secrets themselves: never to be stored or logged as they are.
+    fn secret_parameters(&self) -> &'static [&'static str] {
+        &[crate::scheme::url_key::PARAMETER]
+    }
+}
+
+/// What turns a request into one that verifies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signed {
+    /// Headers to add.
+    pub headers: Vec<Pair>,
+    /// A piece to append to the query (`name=value`, encoded). The signature already counts on it.
+    pub query: Option<String>,
+}
+
+impl Signed {
+    /// One header.
+    pub fn header(name: &str, value: impl Into<Vec<u8>>) -> Self {
+        Self { headers: vec![(name.to_owned(), value.into())], query: None }
+    }
+}

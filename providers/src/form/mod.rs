@@ -1,0 +1,3 @@
+//! Providers of web forms.
+
+pub(crate) mod generic;

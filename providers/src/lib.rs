@@ -1,0 +1,50 @@
+//! What each provider's requests look like: how they are verified, answered and read. Pure: no I/O, no clock, no
+//! randomness; a request and the settings in, a verdict or records out, the same for ever.
+//!
+//! Two stages look at the same adapter. The gateway asks for [`Adapter::contract`] (methods, media types, answers),
+//! [`Adapter::check`] and [`Adapter::authenticate`]; the normalizer for [`Adapter::normalize`], and then
+//! [`dedup::key`] says which records are the same message. `penstock send` plays the provider with [`Adapter::sign`].
+//!
+//! # How to add a provider
+//!
+//! 1. Copy the file of the one that is most alike (`sms/twilio.rs` reads parameters, `webhook/github.rs` reads JSON,
+//!    `form/generic.rs` reads everything) to `{channel}/{name}.rs`. Each has the same five pieces in the same order:
+//!    the [`Contract`], the keyring, the verdict, the signature, the records.
+//! 2. Fill in the [`Contract`] from the provider's documentation: what it does on 401, 429 and 503 decides whether a
+//!    message is lost, so the text in `retries` says where that is known from.
+//! 3. Take the signature from `scheme/` where it is of a known kind; write it in a file there where two channels share
+//!    it, in the provider's own file otherwise.
+//! 4. State the [`Identity`]: the provider's own id and what else tells two records apart. Whatever the provider did
+//!    not assign is not an identity; what has none is compared by content.
+//! 5. Add one line to [`registry`], the signature vectors to `tests/data/vectors.json` and sample payloads with the
+//!    records they must become to `tests/data/payloads/`. The tests there take every file.
+
+pub mod adapter;
+pub mod contract;
+pub mod dedup;
+pub mod keyring;
+pub mod record;
+pub mod registry;
+pub mod request;
+pub mod settings;
+pub mod verdict;
+
+mod form;
+mod read;
+mod scheme;
+mod sms;
+mod webhook;
+
+pub use adapter::{Adapter, Signed};
+pub use contract::{Contract, OverLimit, Reaction, Verify};
+pub use dedup::Windows;
+pub use keyring::{Keyring, KeyringError};
+pub use record::{BadElement, BadReason, Content, Element, Identity, Normalized, RawRequest, Record};
+pub use registry::find;
+pub use request::{BadRequest, Request};
+pub use settings::{Algorithm, Encoding, Scheme, SourceSettings};
+pub use verdict::{Flaw, Verdict};
+
+/// The version of the code that reads payloads: raised whenever the same request would become another record, so that
+/// a row says which reading it came from.
+pub const NORMALIZER_VERSION: u32 = 1;

@@ -1,0 +1,43 @@
+//! Bytes to text, by the label the sender gives or by what the bytes look like.
+
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+
+/// The character set of this label, as browsers know it (`iso-8859-1` is windows-1252); `None` for an unknown label.
+pub(crate) fn by_label(label: &str) -> Option<&'static Encoding> {
+    Encoding::for_label(label.trim().as_bytes())
+}
+
+/// UTF-8 where these all are UTF-8, up to a last character that was cut off; windows-1252 otherwise, which is what old
+/// forms send without saying so.
+pub(crate) fn guess<'a>(mut pieces: impl Iterator<Item = &'a [u8]>) -> &'static Encoding {
+    if pieces.all(is_utf8) { UTF_8 } else { WINDOWS_1252 }
+}
+
+/// Decodes; the second value says whether something had to be replaced by U+FFFD. A byte order mark goes before the
+/// label, and is taken off.
+pub(crate) fn decode(bytes: &[u8], encoding: &'static Encoding) -> (String, bool) {
+    let (text, _, replaced) = encoding.decode(bytes);
+    (text.into_owned(), replaced)
+}
+
+/// A lone lead byte at the end is a Latin letter; one with something after it is a character that was cut off.
+fn is_utf8(bytes: &[u8]) -> bool {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && bytes.len() - error.valid_up_to() > 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_utf8_is_windows_1252() {
+        let guessed = |bytes: &'static [u8]| decode(bytes, guess(std::iter::once(bytes))).0;
+        assert_eq!(guessed("é€".as_bytes()), "é€");
+        assert_eq!(guessed(b"caf\xe9"), "café");
+        assert_eq!(guessed(b"\x80 fee"), "€ fee");
+        assert_eq!(guessed(b"cut \xe2\x82"), "cut \u{fffd}");
+    }
+}

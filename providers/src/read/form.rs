@@ -1,0 +1,111 @@
+//! `application/x-www-form-urlencoded`, as the WHATWG defines it: order and repeats kept, `+` is a space, a malformed
+//! `%` stands for itself. The character set is `_charset_`, else that of `Content-Type`, else UTF-8 or windows-1252 by
+//! look.
+
+use std::borrow::Cow;
+
+use encoding_rs::Encoding;
+use serde_json::{Map, Value};
+
+use super::{charset, media};
+use crate::record::BadReason;
+
+/// Names and values taken at most.
+pub(crate) const FIELDS: usize = 10_000;
+
+/// Fields as text, in order, and whether something had to be replaced.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    /// Name and value.
+    pub(crate) pairs: Vec<(String, String)>,
+    /// A byte that does not belong to the character set became U+FFFD.
+    pub(crate) replaced: bool,
+}
+
+/// The names and values as bytes, in order, undecoded.
+pub(crate) fn pairs(body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let pieces = body.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty());
+    pieces
+        .map(|piece| {
+            let mut halves = piece.splitn(2, |byte| *byte == b'=');
+            let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+            (unescape(name), unescape(value))
+        })
+        .collect()
+}
+
+fn unescape(bytes: &[u8]) -> Vec<u8> {
+    let spaced: Cow<'_, [u8]> = if bytes.contains(&b'+') {
+        bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect::<Vec<_>>().into()
+    } else {
+        bytes.into()
+    };
+    percent_encoding::percent_decode(&spaced).collect()
+}
+
+/// Reads a form.
+pub(crate) fn read(body: &[u8], content_type: Option<&str>) -> Result<Fields, BadReason> {
+    let pairs = pairs(body);
+    if pairs.len() > FIELDS {
+        return Err(BadReason::TooMany);
+    }
+    let named = |name: &[u8]| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice());
+    let stated = named(b"_charset_").and_then(Encoding::for_label);
+    let stated = stated.or_else(|| charset::by_label(&media::parameter(content_type?, "charset")?));
+    let encoding = stated
+        .unwrap_or_else(|| charset::guess(pairs.iter().flat_map(|(name, value)| [name.as_slice(), value.as_slice()])));
+    let mut fields = Fields::default();
+    for (name, value) in &pairs {
+        let ((name, bad_name), (value, bad_value)) =
+            (charset::decode(name, encoding), charset::decode(value, encoding));
+        fields.pairs.push((name, value));
+        fields.replaced |= bad_name || bad_value;
+    }
+    Ok(fields)
+}
+
+impl Fields {
+    /// The first value of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The fields by name; the values of a repeated one in an array, in order.
+    pub(crate) fn into_map(self) -> Map<String, Value> {
+        let mut map = Map::new();
+        for (name, value) in self.pairs {
+            match map.get_mut(&name) {
+                None => drop(map.insert(name, Value::String(value))),
+                Some(Value::Array(values)) => values.push(Value::String(value)),
+                Some(only) => *only = Value::Array(vec![only.take(), Value::String(value)]),
+            }
+        }
+        map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(body: &[u8], content_type: Option<&str>) -> String {
+        Value::Object(read(body, content_type).unwrap().into_map()).to_string()
+    }
+
+    #[test]
+    fn a_form_is_read_as_a_browser_writes_it() {
+        assert_eq!(map(b"a=1&&b&=x&a=%2B+%26&a=", None), r#"{"":"x","a":["1","+ &",""],"b":""}"#);
+        assert_eq!(
+            map(b"a=%ZZ&b=%4&c=100%&d=%E2%82", None),
+            "{\"a\":\"%ZZ\",\"b\":\"%4\",\"c\":\"100%\",\"d\":\"\u{fffd}\"}"
+        );
+        assert_eq!(map(b"", None), "{}");
+    }
+
+    #[test]
+    fn the_stated_character_set_goes_before_the_look() {
+        assert_eq!(map(b"a=%D0%BF", None), r#"{"a":"п"}"#);
+        assert_eq!(map(b"a=%EF", Some("x/y; charset=koi8-r")), r#"{"a":"О"}"#);
+        assert_eq!(map(b"_charset_=koi8-r&a=%EF", Some("x/y; charset=utf-8")), r#"{"_charset_":"koi8-r","a":"О"}"#);
+    }
+}

@@ -1,0 +1,15 @@
+//! Reading what anybody may have written: media types, character sets, forms, JSON, addresses. Nothing here fails on
+//! what a browser, a proxy or an old library gets wrong, as long as what it meant is clear; what had to be replaced is
+//! noted as a [`proto::Truncation`].
+
+pub(crate) mod address;
+pub(crate) mod body;
+pub(crate) mod charset;
+pub(crate) mod check;
+pub(crate) mod clean;
+pub(crate) mod draft;
+pub(crate) mod fields;
+pub(crate) mod form;
+pub(crate) mod json;
+pub(crate) mod media;
+pub(crate) mod multipart;

@@ -1,0 +1,54 @@
+//! Every adapter there is: one line each. See the crate's documentation for how to add one.
+
+use proto::Channel;
+
+use crate::adapter::Adapter;
+use crate::{form, sms, webhook};
+
+/// Every adapter.
+pub const ALL: &[&dyn Adapter] = &[
+    &sms::twilio::Twilio,
+    &form::generic::Generic,
+    &webhook::standard::Standard,
+    &webhook::github::GitHub,
+    &webhook::hmac::Hmac,
+    &webhook::bearer::Bearer,
+    &webhook::basic::Basic,
+    &webhook::none::Open,
+];
+
+/// The adapter of a channel's provider.
+pub fn find(channel: Channel, provider: &str) -> Option<&'static dyn Adapter> {
+    ALL.iter().copied().find(|adapter| adapter.channel() == channel && adapter.name() == provider)
+}
+
+/// The names of a channel's providers: what `provider` may be.
+pub fn names(channel: Channel) -> Vec<&'static str> {
+    ALL.iter().filter(|adapter| adapter.channel() == channel).map(|adapter| adapter.name()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_name_means_one_adapter_of_its_channel() {
+        let mut seen = HashSet::new();
+        for adapter in ALL {
+            assert!(seen.insert((adapter.channel(), adapter.name())), "{adapter:?} is there twice");
+            assert!(find(adapter.channel(), adapter.name()).is_some());
+        }
+        assert!(find(Channel::Email, "twilio").is_none());
+    }
+
+    #[test]
+    fn every_contract_can_be_answered() {
+        for adapter in ALL {
+            let contract = adapter.contract();
+            assert!(!contract.methods.is_empty(), "{adapter:?} takes no method");
+            assert!(!contract.retries.is_empty(), "{adapter:?} does not say what its provider does");
+        }
+    }
+}

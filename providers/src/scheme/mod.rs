@@ -1,0 +1,9 @@
+//! Ways to verify that more than one provider uses. All compare in constant time and look at every live secret.
+
+pub(crate) mod hmac;
+pub(crate) mod mac;
+pub(crate) mod optional;
+pub(crate) mod standard;
+pub(crate) mod token;
+pub(crate) mod twilio;
+pub(crate) mod url_key;

@@ -1,0 +1,3 @@
+//! Providers of SMS and MMS.
+
+pub(crate) mod twilio;

@@ -1,0 +1,224 @@
+//! What anybody may send: nothing of it may panic, take long, or become a record that the database refuses.
+
+use crate::support::{Owned, Source, now};
+use proptest::prelude::*;
+use proto::{CanonicalMessage, Channel, Kind, Verified};
+use providers::{BadReason, Normalized, Scheme, SourceSettings, Verdict, registry};
+use serde_json::Value;
+
+const TYPES: [&str; 8] = [
+    "application/json",
+    "application/x-www-form-urlencoded; charset=utf-16",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=b",
+    "multipart/form-data",
+    "text/plain; charset=shift_jis",
+    "application/octet-stream",
+    ";;=\"",
+];
+
+/// Bytes that look like something.
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = [
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ":",
+        ",",
+        "\\",
+        "\\ud800",
+        "\\u0000",
+        "1e999",
+        "null",
+        "MessageSid=SM1&",
+        "payload=",
+        "%",
+        "%00",
+        "%ff",
+        "&",
+        "=",
+        "--b",
+        "--b--",
+        "\r\n",
+        "\n",
+        "Content-Disposition: form-data; name=\"a\"; filename=\"",
+        "; filename*=UTF-8''%00",
+        "NumMedia=99999999999&",
+        "MediaUrl0=\0",
+        "é",
+        "\u{0}",
+    ];
+    let piece = prop_oneof![
+        prop::sample::select(pieces.to_vec()).prop_map(|piece| piece.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..8),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// Whether every text in it can be stored.
+fn can_be_stored(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.contains('\0'),
+        Value::Array(values) => values.iter().all(can_be_stored),
+        Value::Object(map) => map.iter().all(|(key, value)| !key.contains('\0') && can_be_stored(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+fn check(normalized: &Normalized) {
+    assert!(!normalized.elements.is_empty(), "a request ends in at least one element");
+    assert_eq!(normalized.elements.len(), normalized.parts as usize);
+    for (place, element) in (0..).zip(&normalized.elements) {
+        match element {
+            Err(bad) => assert_eq!(bad.part, place),
+            Ok(record) => {
+                assert_eq!(record.message.part, place);
+                let bytes = serde_json::to_vec(&record.message).unwrap();
+                let read: CanonicalMessage = serde_json::from_slice(&bytes).unwrap();
+                assert_eq!(read.id, record.message.id);
+                let metadata: Value = serde_json::from_str(read.metadata.get()).unwrap();
+                assert!(metadata.is_object() && can_be_stored(&metadata));
+                assert!(can_be_stored(&serde_json::to_value(&record.message.text).unwrap()));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_body_becomes_elements(
+        body in body(),
+        content_type in prop::sample::select(TYPES.to_vec()),
+        packed in any::<bool>(),
+    ) {
+        let mut request = Owned::post(content_type, body);
+        if packed {
+            request = request.with("content-encoding", "gzip");
+        }
+        for adapter in registry::ALL {
+            let _checked = adapter.check(&request.as_request());
+            check(&adapter.normalize(&request.as_raw(*adapter, Verified::None), &SourceSettings::default()));
+        }
+    }
+}
+
+#[test]
+fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
+    let hmac = Scheme {
+        header: Some("x-signature".to_owned()),
+        timestamp_header: Some("x-time".to_owned()),
+        ..Scheme::default()
+    };
+    let private = "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let sources = [
+        (Channel::Sms, "twilio", "token", Scheme::default(), true),
+        (Channel::Form, "generic", "se&cret=", Scheme::default(), false),
+        (Channel::Form, "generic", "secret", hmac.clone(), true),
+        (Channel::Webhook, "standard", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", Scheme::default(), true),
+        (Channel::Webhook, "standard", private, Scheme::default(), true),
+        (Channel::Webhook, "github", "secret", Scheme::default(), true),
+        (Channel::Webhook, "hmac", "secret", hmac, true),
+        (Channel::Webhook, "bearer", "token", Scheme::default(), false),
+        (Channel::Webhook, "bearer", "token", Scheme { header: Some("x-key".to_owned()), ..Scheme::default() }, false),
+        (Channel::Webhook, "basic", "user:pass:word", Scheme::default(), false),
+        (Channel::Webhook, "none", "secret", Scheme::default(), false),
+    ];
+    let now = now(&serde_json::json!({ "now": 1_785_564_409 }));
+    for (channel, provider, secret, scheme, covers_body) in sources {
+        let source = Source::new(channel, provider, &[secret], scheme);
+        for content_type in ["application/json", "application/x-www-form-urlencoded"] {
+            let mut request = Owned::post(content_type, "a=1");
+            let signed = source.adapter.sign(&request.as_request(), &source.keyring, &source.scheme, now).unwrap();
+            request.headers.extend(signed.headers);
+            if let Some(query) = signed.query {
+                request.url = format!("{}?{query}", request.url);
+            }
+            let judge = |request: &Owned| {
+                source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now)
+            };
+            assert_eq!(judge(&request), Verdict::Fits { secret: 0 }, "{channel} {provider} {content_type}");
+            request.body = "a=2".into();
+            assert_eq!(judge(&request).verified() == Verified::No, covers_body, "{channel} {provider} {content_type}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_or_missing_secret_is_refused_at_start() {
+    for adapter in registry::ALL {
+        let scheme = Scheme { header: Some("x".to_owned()), ..Scheme::default() };
+        assert!(
+            adapter.keyring(&[], &scheme).is_err() || adapter.keyring(&[], &Scheme::default()).is_ok(),
+            "{adapter:?}"
+        );
+        assert!(adapter.keyring(&[""], &scheme).is_err(), "{adapter:?} takes an empty secret");
+    }
+}
+
+#[test]
+fn a_source_without_secrets_says_that_there_was_nothing_to_verify() {
+    for (channel, provider) in [(Channel::Form, "generic"), (Channel::Webhook, "none")] {
+        let source = Source::new(channel, provider, &[], Scheme::default());
+        let request = Owned::post("application/json", "{}");
+        let now = now(&serde_json::json!({ "now": 0 }));
+        let verdict = source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now);
+        assert_eq!(verdict, Verdict::NothingToVerify);
+    }
+}
+
+fn form(body: impl Into<bytes::Bytes>, content_type: &str) -> Normalized {
+    let adapter = providers::find(Channel::Form, "generic").unwrap();
+    let raw = Owned::post(content_type, body).as_raw(adapter, Verified::None);
+    adapter.normalize(&raw, &SourceSettings::default())
+}
+
+#[test]
+fn a_bad_element_of_a_batch_spoils_no_other() {
+    let normalized = form(r#"[{"message":"a"},1,{"message":"b"}]"#, "application/json");
+    check(&normalized);
+    let [Ok(first), Err(bad), Ok(last)] = normalized.elements.as_slice() else { panic!("{normalized:?}") };
+    assert_eq!((first.message.text.as_deref(), last.message.text.as_deref()), (Some("a"), Some("b")));
+    assert_eq!(bad.reason, BadReason::NotAnObject);
+    assert_eq!((last.message.part, last.message.parts), (2, 3));
+}
+
+#[test]
+fn an_empty_batch_is_one_ignored_record() {
+    let normalized = form("[]", "application/json");
+    let [Ok(record)] = normalized.elements.as_slice() else { panic!("{normalized:?}") };
+    assert_eq!(record.message.kind, Kind::AccountEvent);
+    assert_eq!(record.message.status.as_ref().unwrap().status, "ignored");
+}
+
+#[test]
+fn a_request_cannot_become_more_than_is_taken() {
+    let elements = format!("[{}1]", "1,".repeat(20_000));
+    let fields = "a&".repeat(20_000);
+    let bad = |normalized: Normalized| normalized.elements[0].as_ref().unwrap_err().reason;
+    assert_eq!(bad(form(elements, "application/json")), BadReason::TooMany);
+    assert_eq!(bad(form(fields, "application/x-www-form-urlencoded")), BadReason::TooMany);
+}
+
+#[test]
+fn a_small_body_does_not_unpack_into_a_large_one() {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&vec![b' '; 64 * 1024 * 1024]).unwrap();
+    let adapter = providers::find(Channel::Webhook, "none").unwrap();
+    let request = Owned::post("application/json", encoder.finish().unwrap()).with("content-encoding", "gzip");
+    let normalized = adapter.normalize(&request.as_raw(adapter, Verified::None), &SourceSettings::default());
+    assert_eq!(normalized.elements[0].as_ref().unwrap_err().reason, BadReason::TooLarge);
+}
+
+#[test]
+fn nothing_that_prints_shows_a_secret_or_a_body() {
+    let source = Source::new(Channel::Webhook, "bearer", &["hush"], Scheme::default());
+    let request = Owned::post("text/plain", "private");
+    let printed =
+        format!("{:?} {:?} {:?}", source.keyring, request.as_request(), request.as_raw(source.adapter, Verified::Yes));
+    assert!(!printed.contains("hush") && !printed.contains("private"), "{printed}");
+}

@@ -1,0 +1,251 @@
+//! The key: what must not change it, and what must.
+
+use crate::support::Owned;
+use bytes::Bytes;
+use proptest::prelude::*;
+use proto::subject::SourceName;
+use proto::{Channel, DedupKey, HashKey, Millis, Policy, Verified};
+use providers::{RawRequest, Record, SourceSettings, Windows, dedup, find};
+use serde_json::{Map, Number, Value, json};
+
+const WINDOWS: Windows = Windows { id_ms: 8, content_ms: 1 };
+
+fn secret() -> HashKey {
+    HashKey::derive(b"secret")
+}
+
+fn records(raw: &RawRequest, settings: &SourceSettings) -> Vec<Record> {
+    let adapter = find(raw.channel, &raw.envelope.provider).unwrap();
+    adapter.normalize(raw, settings).elements.into_iter().map(|element| *element.unwrap()).collect()
+}
+
+fn keys_of(raw: &RawRequest, policy: Policy, settings: &SourceSettings) -> Vec<DedupKey> {
+    records(raw, settings).iter().map(|record| dedup::key(record, policy, WINDOWS, &secret()).0).collect()
+}
+
+fn key_of(raw: &RawRequest, policy: Policy) -> DedupKey {
+    keys_of(raw, policy, &SourceSettings::default())[0]
+}
+
+fn raw(channel: Channel, provider: &str, request: &Owned, verified: Verified) -> RawRequest {
+    request.as_raw(find(channel, provider).unwrap(), verified)
+}
+
+fn form(body: impl Into<Bytes>) -> RawRequest {
+    raw(Channel::Form, "generic", &Owned::post("application/json", body), Verified::None)
+}
+
+fn sms(body: &str, verified: Verified) -> RawRequest {
+    raw(Channel::Sms, "twilio", &Owned::post("application/x-www-form-urlencoded", body.to_owned()), verified)
+}
+
+/// Any JSON value, its texts in one Unicode form.
+fn value() -> impl Strategy<Value = Value> {
+    let number = "(0|-?[1-9][0-9]{0,25})(\\.[0-9]{1,25})?(e[0-9]{1,2})?";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        number.prop_map(|text| Value::Number(text.parse::<Number>().unwrap())),
+        "[ -~]{0,12}".prop_map(Value::String),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
+            prop::collection::vec(("[a-e]{1,3}", inner), 0..6)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+        ]
+    })
+}
+
+fn object() -> impl Strategy<Value = Map<String, Value>> {
+    prop::collection::vec(("[a-z]{1,4}", value()), 0..8).prop_map(|entries| entries.into_iter().collect())
+}
+
+/// The same JSON with other space, and the keys in reverse.
+fn rewritten(value: &Value) -> String {
+    match value {
+        Value::Array(values) => format!("[\n{}\t]", values.iter().map(rewritten).collect::<Vec<_>>().join(" ,")),
+        Value::Object(map) => {
+            let entries = map.iter().rev();
+            let entries =
+                entries.map(|(key, value)| format!("{}\r\n: {}", Value::String(key.clone()), rewritten(value)));
+            format!(" {{ {} }} ", entries.collect::<Vec<_>>().join("\n, "))
+        }
+        other => other.to_string(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_second_delivery_of_the_same_content_has_the_same_key(
+        fields in object(),
+        received_at in 0_i64..4_000_000_000_000,
+        id in any::<u128>(),
+        token in "[a-z]{0,20}",
+    ) {
+        let fields = Value::Object(fields);
+        let first = form(fields.to_string());
+        let mut second = form(rewritten(&fields));
+        second.envelope.received_at = Millis::from_unix(received_at).unwrap();
+        second.envelope.id = uuid::Uuid::from_u128(id);
+        second.envelope.headers.insert(0, ("user-agent".to_owned(), token.clone().into_bytes()));
+        second.envelope.headers.push(("x-attempt".to_owned(), token.into_bytes()));
+        second.raw_sequence += 1;
+        for policy in [Policy::Auto, Policy::Content] {
+            prop_assert_eq!(key_of(&first, policy), key_of(&second, policy));
+        }
+    }
+
+    #[test]
+    fn other_fields_have_another_key(one in object(), other in object()) {
+        let equal = one == other;
+        let (first, second) = (form(Value::Object(one).to_string()), form(Value::Object(other).to_string()));
+        prop_assert_eq!(equal, key_of(&first, Policy::Auto) == key_of(&second, Policy::Auto));
+    }
+
+    #[test]
+    fn a_change_anywhere_has_another_key(fields in object(), name in "[a-z]{1,4}", change in value()) {
+        let mut changed = fields.clone();
+        let before = changed.insert(name, change.clone());
+        prop_assume!(before.as_ref() != Some(&change));
+        let (first, second) = (form(Value::Object(fields).to_string()), form(Value::Object(changed).to_string()));
+        prop_assert_ne!(key_of(&first, Policy::Auto), key_of(&second, Policy::Auto));
+    }
+
+    #[test]
+    fn parameters_are_the_same_in_any_order(from in "[0-9]{5}", body in "[a-z ]{0,20}", status in any::<bool>()) {
+        let mut pairs = vec![("From", from.as_str()), ("To", "72345"), ("Body", &body), ("NumMedia", "0")];
+        if status {
+            pairs.push(("MessageStatus", "sent"));
+            pairs.push(("MessageSid", "SM1"));
+        }
+        let encoded = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", value.replace(' ', "+")));
+            let form = pairs.collect::<Vec<_>>().join("&");
+            let request = Owned::post("application/x-www-form-urlencoded", form);
+            raw(Channel::Sms, "twilio", &request, Verified::No)
+        };
+        let first = encoded(&pairs);
+        pairs.reverse();
+        prop_assert_eq!(key_of(&first, Policy::Content), key_of(&encoded(&pairs), Policy::Content));
+    }
+}
+
+#[test]
+fn a_provider_s_id_is_the_key_as_long_as_it_can_be_trusted() {
+    let key = |body: &str, verified| {
+        let raw = sms(body, verified);
+        let records = records(&raw, &SourceSettings::default());
+        dedup::key(&records[0], Policy::Auto, WINDOWS, &secret())
+    };
+    let body = "MessageSid=SM1&From=%2B14155551438&To=%2B14155553237&Body=yes";
+    let (trusted, rule) = key(body, Verified::Yes);
+    assert_eq!((rule.policy, rule.window_ms), (Policy::Auto, WINDOWS.id_ms));
+    assert_eq!(trusted, key("MessageSid=SM1&From=1&To=2&Body=other", Verified::Yes).0, "the id is all that counts");
+    assert_ne!(trusted, key(&body.replace("SM1", "SM2"), Verified::Yes).0);
+
+    let (forged, rule) = key(body, Verified::No);
+    assert_eq!((rule.policy, rule.window_ms), (Policy::Content, WINDOWS.content_ms));
+    assert_ne!(forged, trusted);
+    assert_eq!(forged, key("MessageSid=SM2&From=%2B14155551438&To=%2B14155553237&Body=yes", Verified::No).0);
+}
+
+#[test]
+fn every_state_of_a_message_is_a_record_of_its_own() {
+    let statuses = [
+        "MessageSid=SM1&MessageStatus=sent&To=1&From=2",
+        "MessageSid=SM1&MessageStatus=delivered&To=1&From=2",
+        "MessageSid=SM1&MessageStatus=delivered&To=3&From=2",
+        "MessageSid=SM1&Body=&To=1&From=2",
+    ];
+    for policy in [Policy::Auto, Policy::Content, Policy::Off] {
+        let mut keys: Vec<_> = statuses.iter().map(|body| key_of(&sms(body, Verified::Yes), policy)).collect();
+        if policy == Policy::Off {
+            keys.truncate(1);
+        }
+        let count = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), count, "{policy}");
+    }
+}
+
+#[test]
+fn two_ways_to_write_the_same_text_are_one_content() {
+    let key = |text: &str| key_of(&form(json!({ "message": text }).to_string()), Policy::Content);
+    assert_eq!(key("caf\u{e9}\r\nb\rc"), key("cafe\u{301}\nb\nc"));
+    assert_ne!(key("a b"), key("a  b"));
+    assert_ne!(key_of(&form(r#"{"a":1}"#), Policy::Auto), key_of(&form(r#"{"a":1.0}"#), Policy::Auto));
+    assert_ne!(key_of(&form(r#"{"a":"1"}"#), Policy::Auto), key_of(&form(r#"{"a":1}"#), Policy::Auto));
+    assert_ne!(key_of(&form(r#"{"a":""}"#), Policy::Auto), key_of(&form(r#"{"a":null}"#), Policy::Auto));
+}
+
+#[test]
+fn the_policies_never_share_a_key() {
+    let settings = SourceSettings { id_field: Some("id".to_owned()), ..SourceSettings::default() };
+    let raw = form(r#"{"id":"a"}"#);
+    let keys = [Policy::Auto, Policy::Content, Policy::Off].map(|policy| keys_of(&raw, policy, &settings)[0]);
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+}
+
+#[test]
+fn a_field_or_header_is_an_id_only_where_the_source_says_so() {
+    let raw = form(r#"[{"id":"a","x":1},{"id":"a","x":2},{"id":7}]"#);
+    let unnamed = keys_of(&raw, Policy::Auto, &SourceSettings::default());
+    assert_ne!(unnamed[0], unnamed[1]);
+    let field = SourceSettings { id_field: Some("id".to_owned()), ..SourceSettings::default() };
+    let named = keys_of(&raw, Policy::Auto, &field);
+    assert_eq!(named[0], named[1]);
+    assert_ne!(named[0], named[2]);
+
+    let mut raw = raw;
+    raw.envelope.headers.push(("Idempotency-Key".to_owned(), b"k".to_vec()));
+    let header = SourceSettings { id_header: Some("idempotency-key".to_owned()), ..SourceSettings::default() };
+    let batch = keys_of(&raw, Policy::Auto, &header);
+    assert!(batch[0] != batch[1] && batch[1] != batch[2], "one header over a batch does not make its elements one");
+}
+
+#[test]
+fn files_with_other_bytes_are_other_content() {
+    let upload = |name: &str, bytes: &str| {
+        let head = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename";
+        let body = format!("{head}=\"{name}\"\r\nContent-Type: image/png\r\n\r\n{bytes}\r\n--b--\r\n");
+        let request = Owned::post("multipart/form-data; boundary=b", body);
+        key_of(&raw(Channel::Form, "generic", &request, Verified::None), Policy::Auto)
+    };
+    assert_eq!(upload("a.png", "1"), upload("a.png", "1"));
+    assert_ne!(upload("a.png", "1"), upload("a.png", "2"));
+}
+
+/// A change in any of these means that repeats across an upgrade become rows.
+#[test]
+fn keys_never_change() {
+    let standard = Owned::post("application/json", r#"{"type":"t","data":{"n":1.50}}"#).with("webhook-id", "msg_1");
+    let issue = Owned::post("application/json", r#"{"action":"opened"}"#).with("x-github-delivery", "d-1");
+    let message = "MessageSid=SM1&From=%2B14155551438&To=%2B14155553237&Body=yes";
+    let status = "MessageSid=SM1&MessageStatus=sent&From=%2B14155551438&To=%2B14155553237";
+    let golden = [
+        (sms(message, Verified::Yes), Policy::Auto, "b91f748dd94819600dda5d99dc9f3c4c"),
+        (sms(message, Verified::Yes), Policy::Content, "5a7feed854d46a03ccd46d963badc970"),
+        (sms(message, Verified::Yes), Policy::Off, "09d965640153559edf157eb00156ad82"),
+        (sms(status, Verified::Yes), Policy::Auto, "151e0b011be76beed5c6db394b7a0b92"),
+        (sms(status, Verified::No), Policy::Auto, "a58f701efd53d3cddbfe50791a56889d"),
+        (form(r#"{"message":"é","n":[1.50,null,true]}"#), Policy::Auto, "dbc9aeb5b0e5d6792c5946e157e969ce"),
+        (raw(Channel::Webhook, "standard", &standard, Verified::Yes), Policy::Auto, "eab02db3073ce834ee8a1578c18f32f8"),
+        (
+            raw(Channel::Webhook, "standard", &standard, Verified::Yes),
+            Policy::Content,
+            "99166dbdc97b6de194eb0138ecd49a8d",
+        ),
+        (raw(Channel::Webhook, "github", &issue, Verified::Yes), Policy::Auto, "2d5bc71dff7188d1bdeedd462890fcf7"),
+        (raw(Channel::Webhook, "none", &issue, Verified::None), Policy::Auto, "9da198d84ca47bc265f02cb35bf7b68f"),
+    ];
+    let actual: Vec<String> = golden.iter().map(|(raw, policy, _)| key_of(raw, *policy).to_string()).collect();
+    let expected: Vec<&str> = golden.iter().map(|(_, _, expected)| *expected).collect();
+    assert_eq!(actual, expected);
+
+    // The same as the vector in `proto`: auto, sms, support, twilio, yes, message, message, SM1.
+    let mut support = sms(message, Verified::Yes);
+    support.source = SourceName::parse("support").unwrap();
+    assert_eq!(key_of(&support, Policy::Auto).to_string(), "fef42ca790c25f09156e48cb7e8da032");
+}

@@ -1,0 +1,14 @@
+//! The adapters against the world: recorded signatures and payloads, made-up ones, hostile ones.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets something else has failed"
+)]
+
+mod hostile;
+mod keys;
+mod payloads;
+mod support;
+mod vectors;

@@ -1,0 +1,164 @@
+//! Every sample payload, through the checks of the gateway and the reading of the normalizer, field by field against
+//! the records that it must become.
+
+use crate::support::{Owned, Source, data, json, now, text};
+use comfy_table::Table;
+use proto::{Channel, Kind, Verified};
+use providers::{Element, Scheme, SourceSettings};
+use serde_json::{Value, json as value};
+
+/// What the sample's source would be configured with.
+fn source(payload: &Value, secrets: &Value) -> Source {
+    let secret = |pointer: &str| text(secrets, pointer).to_owned();
+    match text(payload, "/provider") {
+        "twilio" => Source::new(Channel::Sms, "twilio", &[&secret("/twilio/auth_token")], Scheme::default()),
+        "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
+        "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
+        "form_generic" => {
+            let header = Some(secret("/form_generic/header"));
+            let scheme = Scheme { header, prefix: "sha256=".to_owned(), ..Scheme::default() };
+            Source::new(Channel::Form, "generic", &[&secret("/form_generic/secret")], scheme)
+        }
+        other => panic!("no source for {other}"),
+    }
+}
+
+#[test]
+fn every_payload_becomes_the_records_it_should() {
+    let secrets = json("payloads/secrets.json");
+    let mut table = Table::new();
+    table.set_header(["file", "records", "result"]);
+    let mut wrong = Vec::new();
+    for payload in json("payloads/index.json").as_array().unwrap() {
+        let file = text(payload, "/file");
+        let body = std::fs::read(data("payloads").join(file)).unwrap();
+        let problems = compare(payload, &source(payload, &secrets), &Owned::of(payload, body));
+        let result = if problems.is_empty() { "as expected".to_owned() } else { problems.join("; ") };
+        table.add_row([file.to_owned(), payload["records"].as_array().unwrap().len().to_string(), result]);
+        wrong.extend(problems.into_iter().map(|problem| format!("{file}: {problem}")));
+    }
+    println!("{table}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn compare(payload: &Value, source: &Source, request: &Owned) -> Vec<String> {
+    let verdict = source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now(payload));
+    let mut problems = Vec::new();
+    if verdict.verified() != Verified::Yes {
+        problems.push(format!("the signature does not verify: {verdict}"));
+    }
+    let checked = source.adapter.check(&request.as_request());
+    if text(payload, "/expect") == "reject" {
+        problems.extend(checked.is_ok().then(|| "is not refused".to_owned()));
+        return problems;
+    }
+    problems.extend(checked.err().map(|bad| format!("is refused: {bad}")));
+    let raw = request.as_raw(source.adapter, verdict.verified());
+    let normalized = source.adapter.normalize(&raw, &SourceSettings::default());
+    let expected = payload["records"].as_array().unwrap();
+    if text(payload, "/expect") == "ignore" {
+        let [Ok(record)] = normalized.elements.as_slice() else { return vec!["is not one record".to_owned()] };
+        assert_eq!(record.message.kind, Kind::AccountEvent);
+        assert_eq!(record.message.status.as_ref().unwrap().status, "ignored");
+        return problems;
+    }
+    if normalized.elements.len() != expected.len() {
+        problems.push(format!("{} elements", normalized.elements.len()));
+    }
+    for (element, expected) in normalized.elements.iter().zip(expected) {
+        problems.extend(differences(element, expected, payload["compare"].as_array()));
+    }
+    problems
+}
+
+fn differences(element: &Element, expected: &Value, compared: Option<&Vec<Value>>) -> Vec<String> {
+    let Ok(record) = element else { return vec![format!("{element:?}")] };
+    let message = &record.message;
+    let party = |address: &Option<String>, name: &Option<String>| match name {
+        Some(name) => value!({ "address": address, "name": name }),
+        None => value!({ "address": address }),
+    };
+    let attachments: Vec<Value> = message
+        .attachments
+        .iter()
+        .map(|file| {
+            assert_eq!(file.blake3.is_some(), file.size.is_some(), "bytes that came have a hash and a size");
+            value!([file.filename, file.content_type, file.size, file.disposition, file.location])
+        })
+        .collect();
+    let expected_attachments: Vec<Value> = expected["attachments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| value!([file["name"], file["content_type"], file["size"], file["disposition"], file["url"]]))
+        .collect();
+    // U+0000 cannot be stored, so it is not expected.
+    let expected_text = expected["text"].as_str().map(|text| text.replace('\0', ""));
+    let sender = message.sender.as_ref().map(|sender| party(&sender.address, &sender.name));
+    let recipients: Vec<Value> = message.recipients.iter().map(|to| party(&to.address, &to.name)).collect();
+    let pairs = [
+        ("kind", value!(message.kind), expected["kind"].clone()),
+        ("provider_message_id", value!(message.provider_message_id), expected["provider_message_id"].clone()),
+        ("from", value!(sender), expected["from"].clone()),
+        ("to", value!(recipients), expected["to"].clone()),
+        ("subject", value!(message.subject), expected["subject"].clone()),
+        ("text", value!(message.text), value!(expected_text)),
+        ("html", value!(message.html), expected["html"].clone()),
+        ("attachments", value!(attachments), value!(expected_attachments)),
+        ("sent_at", value!(message.sent_at), expected["sent_at"].clone()),
+        ("status", value!(message.status.as_ref().map(|status| &status.status)), expected["status"].clone()),
+    ];
+    let is_compared = |name: &str| compared.is_none_or(|names| names.iter().any(|one| one == name));
+    let mut problems: Vec<String> = pairs
+        .into_iter()
+        .filter(|(name, actual, expected)| is_compared(name) && actual != expected)
+        .map(|(name, actual, expected)| format!("{name} is {actual}, expected {expected}"))
+        .collect();
+    if is_compared("metadata") {
+        let metadata: Value = serde_json::from_str(message.metadata.get()).unwrap();
+        for (key, expected) in expected["metadata"].as_object().unwrap() {
+            if &metadata[key] != expected {
+                problems.push(format!("metadata.{key} is {}, expected {expected}", metadata[key]));
+            }
+        }
+    }
+    problems
+}
+
+#[test]
+fn a_payload_that_leaves_room_for_opinion_is_read_in_ours() {
+    let read = |file: &str, content_type: &str| {
+        let source = Source::new(Channel::Form, "generic", &[], Scheme::default());
+        let body = std::fs::read(data("payloads").join(file)).unwrap();
+        let raw = Owned::post(content_type, body).as_raw(source.adapter, Verified::None);
+        let normalized = source.adapter.normalize(&raw, &SourceSettings::default());
+        normalized.elements.into_iter().next().unwrap().unwrap().message
+    };
+    let message = read("form-urlencoded-bad-percent.form", "application/x-www-form-urlencoded");
+    assert_eq!(message.metadata.get(), "{\"fields\":{\"a\":\"%ZZ\",\"b\":\"%4\",\"c\":\"100%\",\"d\":\"\u{fffd}\"}}");
+    assert_eq!(message.truncations[0].reason, "charset");
+
+    let boundary = "multipart/form-data; boundary=\"----WebKitFormBoundaryuFnxVQljZTgrQeYH\"";
+    let message = read("form-multipart-odd-names.multipart", boundary);
+    let files: Vec<_> = message.attachments.iter().map(|file| (file.filename.clone().unwrap(), file.size)).collect();
+    assert_eq!(files, [("写真 \"a\".jpg".to_owned(), Some(120)), ("back.txt".to_owned(), Some(1))]);
+    assert_eq!(message.metadata.get(), r#"{"fields":{"lower":"ok"}}"#);
+
+    let message = read("form-json-duplicate-keys.json", "application/json");
+    assert_eq!(message.text.as_deref(), Some("second"));
+    assert_eq!(message.truncations[0].reason, "depth");
+}
+
+#[test]
+fn an_attachment_s_hash_is_that_of_its_bytes() {
+    let source = Source::new(Channel::Form, "generic", &[], Scheme::default());
+    let body = std::fs::read(data("payloads/form-multipart-files.multipart")).unwrap();
+    let content_type = "multipart/form-data; boundary=----WebKitFormBoundaryuFnxVQljZTgrQeYH";
+    let raw = Owned::post(content_type, body.clone()).as_raw(source.adapter, Verified::None);
+    let normalized = source.adapter.normalize(&raw, &SourceSettings::default());
+    let record = normalized.elements[0].as_ref().unwrap();
+    let start = body.windows(4).position(|bytes| bytes == b"\x89PNG").unwrap();
+    let hash = blake3::hash(&body[start..start + 120]).to_hex().to_string();
+    assert_eq!(record.message.attachments[0].blake3.as_ref(), Some(&hash));
+    assert_eq!(record.content.attachments[0], hash);
+}

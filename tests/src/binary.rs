@@ -1,0 +1,36 @@
+//! The `penstock` binary, built once per test process from the same sources, for the same profile.
+//!
+//! `cargo test` builds only the binaries of the package under test; this crate uses none of the others, on purpose. By
+//! the time a test runs, `cargo test` has given up its lock on the build folder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The path of the binary.
+pub fn penstock() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build)
+}
+
+fn build() -> PathBuf {
+    // target/<profile>/deps/<this test>
+    let this = std::env::current_exe().expect("this program's own path");
+    let profile = this.ancestors().nth(2).expect("a test is built into <target>/<profile>/deps");
+    let target = profile.parent().expect("a profile's folder is in the target folder");
+    let name = match profile.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", "penstock", "--bin", "penstock", "--profile", name, "--target-dir"]);
+    cargo.arg(target).current_dir(root());
+    let status = cargo.status().expect("cargo can be run");
+    assert!(status.success(), "the penstock binary cannot be built: run `cargo build --bin penstock` to see why");
+    profile.join("penstock")
+}
+
+/// The root of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}

@@ -1,0 +1,142 @@
+//! A role run by a test itself, as a process of its own that can be killed, stopped and started again.
+//!
+//! Its ports stay the same over restarts, as a service's do.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::child::Child;
+use crate::client::Request;
+use crate::{binary, eventually, ports};
+
+const READY: Duration = Duration::from_mins(1);
+
+/// One of the four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// HTTP in, RAW out.
+    Gateway,
+    /// RAW in, CANONICAL out.
+    Normalizer,
+    /// CANONICAL in, UNIQUE and DUPLICATES out.
+    Dedup,
+    /// UNIQUE and DUPLICATES in, PostgreSQL out.
+    Persister,
+}
+
+impl Role {
+    /// In the order of the flow.
+    pub const ALL: [Self; 4] = [Self::Gateway, Self::Normalizer, Self::Dedup, Self::Persister];
+
+    /// The subcommand, and the section of the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Normalizer => "normalizer",
+            Self::Dedup => "dedup",
+            Self::Persister => "persister",
+        }
+    }
+}
+
+/// A process of a role, or the place of one that is down.
+#[derive(Debug)]
+pub struct RoleProcess {
+    /// Which.
+    pub role: Role,
+    name: String,
+    listen: String,
+    admin: String,
+    environment: Vec<(String, String)>,
+    config: std::path::PathBuf,
+    log: std::path::PathBuf,
+    child: Option<Child>,
+}
+
+impl RoleProcess {
+    /// Starts one. `number` tells it from others of its role.
+    pub fn start(role: Role, number: usize, config: &Path, logs: &Path, servers: &[(String, String)]) -> Self {
+        let (listen, admin) = (ports::free_address(), ports::free_address());
+        let section = role.name().to_uppercase();
+        let mut environment = servers.to_vec();
+        environment.push((format!("PENSTOCK__{section}__ADMIN"), admin.clone()));
+        if role == Role::Gateway {
+            environment.push(("PENSTOCK__GATEWAY__LISTEN".to_owned(), listen.clone()));
+        }
+        let name = format!("{}-{number}", role.name());
+        let log = logs.join(format!("{name}.log"));
+        let mut process = Self { role, name, listen, admin, environment, config: config.to_owned(), log, child: None };
+        process.start_again();
+        process
+    }
+
+    /// Starts it where it is down.
+    pub fn start_again(&mut self) {
+        if self.child.is_some() {
+            return;
+        }
+        let mut command = Command::new(binary::penstock());
+        command.arg(self.role.name()).arg("--config").arg(&self.config).envs(self.environment.iter().cloned());
+        self.child = Some(Child::start(&self.name, &mut command, &self.log, Signal::SIGKILL));
+    }
+
+    /// Where providers are served; the gateway's only.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// Where its health and metrics are.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    /// Whether it says that it can do its job now.
+    pub async fn is_ready(&self) -> Result<(), String> {
+        let answer = Request::get("/readyz").send(&self.admin_url()).await.map_err(|error| error.to_string())?;
+        crate::eventually::ensure(answer.status == 200, || format!("{}: {}", answer.status, answer.text()))
+    }
+
+    /// Waits until it says so. One that ends meanwhile fails the test at once.
+    pub async fn ready(&mut self) {
+        let what = format!("{} ready ({})", self.name, self.log.display());
+        eventually(READY, &what, async || {
+            if let Some(child) = &mut self.child
+                && let Some(status) = child.exited()
+            {
+                panic!("{} ended with {status} instead of becoming ready\n{}", self.name, child.tail());
+            }
+            self.is_ready().await
+        })
+        .await;
+    }
+
+    /// The process, which has to be there.
+    pub fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("the role runs")
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child = None;
+    }
+
+    /// SIGTERM; expects it to finish what is in hand and exit with 0.
+    pub async fn stop(&mut self, within: Duration) {
+        if let Some(mut child) = self.child.take() {
+            child.stop(within).await;
+        }
+    }
+
+    /// [`Self::stop`] where there is no runtime. Tells what was wrong.
+    pub(crate) fn stop_blocking(&mut self, within: Duration) -> Result<(), String> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        match child.stop_blocking(within) {
+            Some(status) if status.code() == Some(0) => Ok(()),
+            Some(status) => Err(format!("{} ended with {status} after SIGTERM\n{}", self.name, child.tail())),
+            None => Err(format!("{} did not end within {within:?} after SIGTERM\n{}", self.name, child.tail())),
+        }
+    }
+}

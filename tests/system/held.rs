@@ -1,0 +1,47 @@
+//! A wrong signature where the provider never sends again: put aside, not lost.
+
+use tests::Request;
+use tests::config::{GITHUB, TWILIO};
+use tests::sign::{github_request, twilio_request};
+
+use crate::journey::security_headers;
+use crate::shared;
+
+const FIELDS: [(&str, &str); 4] =
+    [("MessageSid", "SM1"), ("From", "+14155551438"), ("To", "+14155553237"), ("Body", "held back")];
+
+#[tokio::test]
+async fn a_wrong_signature_is_held_by_default_where_a_401_is_final() {
+    let pipeline = shared::pipeline().await;
+    let answer = pipeline.post(&twilio_request("a wrong token", "held", &FIELDS)).await;
+    assert_eq!(answer.status, 200, "{answer}");
+    assert!(answer.header("Penstock-Stored").is_none(), "not in RAW: {answer}");
+    security_headers(&answer);
+    let held = pipeline.broker.last("HELD", "held.sms.held").await.unwrap();
+    assert_eq!(held.headers.get("Penstock-Id").map(|id| id.as_str().to_owned()), Some(answer.id().to_string()));
+    assert_eq!(held.payload, tests::sign::urlencoded(&FIELDS).as_bytes(), "the body is kept exactly");
+
+    // One that is right goes its way past it.
+    let right = pipeline.post(&twilio_request(TWILIO, "held", &FIELDS)).await;
+    pipeline.row("messages", right.id()).await;
+    assert!(pipeline.database.of_request("messages", answer.id()).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_held_request_says_so() {
+    let pipeline = shared::pipeline().await;
+    let request = github_request("wrong", "github", "7f0e9c4e-0000-4000-8000-000000000001", r#"{"message": "x"}"#);
+    let answer = pipeline.post(&request).await;
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &"held".into()), "{answer}");
+    assert_eq!(answer.json()["id"], answer.id().to_string());
+    let right = github_request(GITHUB, "github", "7f0e9c4e-0000-4000-8000-000000000002", r#"{"message": "x"}"#);
+    pipeline.post(&right).await.accepted();
+}
+
+#[tokio::test]
+async fn an_unsigned_request_over_the_inline_limit_is_not_held() {
+    let pipeline = shared::pipeline().await;
+    let body = format!(r#"{{"message": "{}"}}"#, "x".repeat(600 * 1024));
+    let request = Request::json("/v1/webhook/github", body).header("X-GitHub-Event", "issues");
+    pipeline.post(&request).await.problem(401);
+}

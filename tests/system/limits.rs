@@ -1,0 +1,104 @@
+//! Limits: per client address, per source, and for failed authentications; who is over one is told when to come back.
+
+use futures::future::join_all;
+use tests::config::STANDARD;
+use tests::sign::standard_request;
+use tests::{Answer, Request};
+
+use crate::shared;
+
+/// What a 429 has to say (and an answer over the limit of a source).
+#[track_caller]
+fn tells_the_limit(answer: &Answer) {
+    answer.problem(429);
+    let seconds: u64 = answer.header("Retry-After").unwrap_or_default().parse().unwrap_or(0);
+    assert!(seconds >= 1, "Retry-After: {answer}");
+    for name in ["RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"] {
+        assert!(answer.header(name).is_some_and(|value| !value.is_empty()), "{name}: {answer}");
+    }
+    let number = |name| answer.header(name).and_then(|text| text.parse::<u64>().ok());
+    assert_eq!(number("X-RateLimit-Remaining"), Some(0), "{answer}");
+    assert!(number("X-RateLimit-Limit") >= Some(1), "{answer}");
+}
+
+fn statuses(answers: &[Answer]) -> (usize, usize) {
+    let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!(
+        count(200) + count(401) + count(429),
+        answers.len(),
+        "{:?}",
+        answers.iter().map(|a| a.status).collect::<Vec<_>>()
+    );
+    (answers.len() - count(429), count(429))
+}
+
+#[tokio::test]
+async fn one_address_has_its_budget_and_the_others_have_theirs() {
+    let pipeline = shared::pipeline().await;
+    let from = |address: &str, n: usize| {
+        Request::json("/v1/form/addresses", format!(r#"{{"message": "{address} {n}"}}"#)).from(address)
+    };
+    // The burst is 20, and 1 comes back each second.
+    let requests: Vec<Request> = (0..60).map(|n| from("192.0.2.1", n)).collect();
+    let answers = join_all(requests.iter().map(|request| pipeline.post(request))).await;
+    let (taken, refused) = statuses(&answers);
+    assert!((20..40).contains(&taken) && refused >= 20, "{taken} taken, {refused} refused");
+    answers.iter().filter(|answer| answer.status == 429).for_each(tells_the_limit);
+    pipeline.post(&from("192.0.2.2", 0)).await.accepted();
+}
+
+#[tokio::test]
+async fn the_address_is_the_right_most_that_is_no_proxy_of_ours() {
+    let pipeline = shared::pipeline().await;
+    // What stands left of it was written by the client, who could name anybody.
+    let requests: Vec<Request> = (0..60)
+        .map(|n| {
+            Request::json("/v1/form/addresses", r#"{"message": "x"}"#)
+                .from(&format!("198.51.100.{n}, 192.0.2.3, 127.0.0.1"))
+        })
+        .collect();
+    let answers = join_all(requests.iter().map(|request| pipeline.post(request))).await;
+    let (_, refused) = statuses(&answers);
+    assert!(refused >= 20, "{refused} refused");
+}
+
+#[tokio::test]
+async fn failed_authentications_of_one_address_are_limited() {
+    let pipeline = shared::pipeline().await;
+    let wrong = || Request::json("/v1/webhook/signed", r#"{"message": "x"}"#).from("192.0.2.4");
+    let mut answers = Vec::new();
+    for _ in 0..12 {
+        answers.push(pipeline.post(&wrong()).await);
+    }
+    let (failed, refused) = statuses(&answers);
+    assert!((5..8).contains(&failed) && refused >= 4, "{failed} failed, {refused} refused");
+    tells_the_limit(answers.last().unwrap());
+    // The source itself has lost nothing.
+    pipeline.post(&standard_request(STANDARD, "signed", "limits-1", r#"{"message": "x"}"#)).await.accepted();
+}
+
+#[tokio::test]
+async fn strangers_do_not_eat_the_budget_of_a_source() {
+    let pipeline = shared::pipeline().await;
+    for _ in 0..10 {
+        pipeline.post(&Request::json("/v1/webhook/limited", "{}")).await.problem(401);
+    }
+    let mut answers = Vec::new();
+    for n in 0..12 {
+        answers.push(pipeline.post(&standard_request(STANDARD, "limited", &format!("m{n}"), "{}")).await);
+    }
+    let (taken, refused) = statuses(&answers);
+    assert!((3..9).contains(&taken) && refused >= 3, "{taken} taken, {refused} refused");
+    answers.iter().filter(|answer| answer.status == 429).for_each(tells_the_limit);
+}
+
+#[tokio::test]
+async fn a_source_that_is_not_tried_again_is_accepted_up_to_ten_times_the_limit() {
+    let pipeline = shared::pipeline().await;
+    let requests: Vec<Request> =
+        (0..80).map(|n| standard_request(STANDARD, "lenient", &format!("m{n}"), &format!("{{\"n\": {n}}}"))).collect();
+    let answers = join_all(requests.iter().map(|request| pipeline.post(request))).await;
+    let (taken, refused) = statuses(&answers);
+    // The limit is a burst of 3 and 1 a second, so 30 and 10 a second are taken.
+    assert!((25..65).contains(&taken) && refused >= 10, "{taken} taken, {refused} refused");
+}

@@ -1,0 +1,28 @@
+//! The system as its users see it: one module for each promise. All of them share one binary, since linking costs more
+//! than running, and those that break nothing share one running system ([`shared`]).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod shared;
+
+mod admin;
+mod configuration;
+mod duplicates;
+mod held;
+mod journey;
+mod keys;
+mod kills;
+mod limits;
+mod outages;
+mod poison;
+mod replay;
+mod shutdown;
+mod statuses;
+mod streams;
+mod text;
