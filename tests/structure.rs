@@ -1,1 +1,147 @@
-//! The shape.
+//! The shape of the workspace, held by a test: who may use whom, and that four stages look like one.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every arrow there is. Another one is a decision: it needs a page in `docs/decisions`, not only a line here.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("proto", &[]),
+    ("runtime", &[]),
+    ("providers", &["proto"]),
+    ("ingest-gateway", &["proto", "runtime", "providers"]),
+    ("normalizer", &["proto", "runtime", "providers"]),
+    ("dedup-worker", &["proto", "runtime"]),
+    ("persister", &["proto", "runtime"]),
+    ("penstock", &["proto", "runtime", "providers", "ingest-gateway", "normalizer", "dedup-worker", "persister"]),
+    ("tests", &["proto"]),
+];
+
+const STAGES: [&str; 4] = ["ingest-gateway", "normalizer", "dedup-worker", "persister"];
+/// What holds no I/O, no clock and nothing that waits.
+const PURE_CRATES: [&str; 2] = ["proto", "providers"];
+/// By stage, the file that decides.
+const DECIDES: [(&str, &str); 4] = [
+    ("ingest-gateway", "admit.rs"),
+    ("normalizer", "decide.rs"),
+    ("dedup-worker", "decide.rs"),
+    ("persister", "judge.rs"),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn manifest(path: &Path) -> toml::Table {
+    fs::read_to_string(path.join("Cargo.toml")).unwrap().parse().unwrap()
+}
+
+/// Every `.rs` file of a crate, generated ones left out.
+fn sources(krate: &str) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![root().join(krate)], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    assert!(!files.is_empty(), "{krate} has no source");
+    files
+}
+
+/// A file without its tests: those may do anything.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn every_member_has_its_arrows_written_here() {
+    let workspace = manifest(root());
+    let members = workspace["workspace"]["members"].as_array().unwrap();
+    let members: BTreeSet<&str> = members.iter().filter_map(toml::Value::as_str).collect();
+    let known: BTreeSet<&str> = MAY_USE.iter().map(|(krate, _)| *krate).collect();
+    assert_eq!(members, known);
+}
+
+#[test]
+fn arrows_point_one_way() {
+    for (krate, allowed) in MAY_USE {
+        let manifest = manifest(&root().join(krate));
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(used) = manifest.get(section).and_then(toml::Value::as_table) else { continue };
+            for name in used.keys().filter(|name| MAY_USE.iter().any(|(member, _)| member == name)) {
+                assert!(allowed.contains(&name.as_str()), "{krate} may not use {name} ({section})");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_crate_keeps_the_lints_of_the_workspace() {
+    for (krate, _) in MAY_USE {
+        let manifest = manifest(&root().join(krate));
+        let lints = manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+        assert_eq!(lints, Some(true), "{krate}");
+    }
+}
+
+#[test]
+fn every_file_begins_by_saying_what_it_is_for() {
+    for (krate, _) in MAY_USE {
+        for path in sources(krate) {
+            let text = fs::read_to_string(&path).unwrap();
+            let first = text.lines().next().unwrap_or_default();
+            let says = first.strip_prefix("//! ").is_some_and(|words| words.len() > 10);
+            assert!(says, "{} begins with {first:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_is_pure_waits_for_nothing_and_asks_nobody() {
+    let banned =
+        ["async ", ".await", "std::fs", "std::net", "tokio", "SystemTime", "Instant::now", "Utc::now", "std::env"];
+    for krate in PURE_CRATES {
+        for path in sources(krate).iter().filter(|path| path.starts_with(root().join(krate).join("src"))) {
+            let code = code(path);
+            let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+            for line in lines {
+                let found = banned.iter().find(|word| line.contains(**word));
+                assert!(found.is_none(), "{}: {found:?} in {line:?}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn having_read_one_stage_is_having_read_all() {
+    for stage in STAGES {
+        for name in ["lib.rs", "main.rs", "metrics.rs"] {
+            assert!(root().join(stage).join("src").join(name).is_file(), "{stage} has a {name}");
+        }
+        let main = fs::read_to_string(root().join(stage).join("src/main.rs")).unwrap();
+        assert!(main.lines().count() <= 40, "the main of {stage} is thin");
+    }
+    for (stage, name) in DECIDES {
+        let path = root().join(stage).join("src").join(name);
+        let code = code(&path);
+        let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        for line in lines {
+            assert!(!line.contains("async ") && !line.contains(".await"), "{}: {line:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_tests_have_few_binaries() {
+    let manifest = manifest(&root().join("tests"));
+    assert_eq!(manifest["package"]["autotests"].as_bool(), Some(false));
+    assert_eq!(manifest["test"].as_array().unwrap().len(), 2);
+}

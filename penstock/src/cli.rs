@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench::BenchArgs;
+use crate::commands::check::CheckArgs;
 use crate::commands::dlq::DlqArgs;
+use crate::commands::explain::ExplainArgs;
+use crate::commands::held::HeldArgs;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::provision::ProvisionArgs;
 use crate::commands::replay::ReplayArgs;
 use crate::commands::roles::{PersisterArgs, RoleArgs};
+use crate::commands::send::SendArgs;
 use crate::commands::status::StatusArgs;
 use crate::up::{Role, Scale, Wish};
 
@@ -33,14 +37,22 @@ pub(crate) enum Command {
     Dedup(RoleArgs),
     /// Write messages to PostgreSQL
     Persister(PersisterArgs),
+    /// Check a configuration, and say what each source will do
+    Check(CheckArgs),
     /// Make the streams and consumers, and bring them up to date
     Provision(ProvisionArgs),
     /// Bring the tables up to date
     Migrate(MigrateArgs),
+    /// Post a sample or a file as a provider would, signed
+    Send(SendArgs),
     /// Show how each stage is doing
     Status(StatusArgs),
+    /// Tell what became of a message
+    Explain(ExplainArgs),
     /// Look at what the stages gave up on, try it again, or drop it
     Dlq(DlqArgs),
+    /// Look at requests whose signature was wrong, and let them in after another check
+    Held(HeldArgs),
     /// Have requests read again from RAW; nothing changes that should not
     Replay(ReplayArgs),
     /// Drive the gateway as a provider would, and say how fast messages become rows

@@ -61,12 +61,14 @@ impl Answer {
     }
 }
 
+type Driver = Fuse<Connection<TokioIo<TcpStream>, Full<Bytes>>>;
+
 /// An open connection.
 pub(crate) struct Client {
     authority: String,
     sender: SendRequest<Full<Bytes>>,
     /// Fused: it may have ended during an earlier request.
-    connection: Pin<Box<Fuse<Connection<TokioIo<TcpStream>, Full<Bytes>>>>>,
+    connection: Pin<Box<Driver>>,
 }
 
 impl Client {

@@ -23,12 +23,12 @@ use commands::roles;
 fn main() -> ExitCode {
     match Cli::parse().command {
         // A role starts its own threads, so none may be running here.
-        Command::Gateway(_) => fail(&std::io::Error::other("the gateway is not built yet"), 70),
+        Command::Gateway(args) => commands::roles::play(ingest_gateway::ROLE, &args),
         Command::Normalizer(args) => roles::play(normalizer::ROLE, &args),
         Command::Dedup(args) => roles::play(dedup_worker::ROLE, &args),
         Command::Persister(args) => match args.migration() {
             Some(args) => on_threads(Command::Migrate(args)),
-            None => fail(&std::io::Error::other("the persister is not built yet"), 70),
+            None => commands::roles::play(persister::ROLE, &args.role()),
         },
         command => on_threads(command),
     }
@@ -56,9 +56,13 @@ async fn run(command: Command) -> ExitCode {
         Command::Provision(args) => told(commands::provision::run(args).await),
         Command::Bench(args) => told(bench::run(args).await),
         Command::Migrate(args) => told(commands::migrate::run(args).await),
+        Command::Send(args) => told(commands::send::run(args).await),
         Command::Status(args) => told(commands::status::run(args).await),
+        Command::Explain(args) => told(commands::explain::run(args).await),
         Command::Dlq(args) => told(commands::dlq::run(args).await),
         Command::Replay(args) => told(commands::replay::run(args).await),
+        Command::Held(args) => told(commands::held::run(args).await),
+        Command::Check(args) => told(commands::check::run(&args)),
         Command::Gateway(_) | Command::Normalizer(_) | Command::Dedup(_) | Command::Persister(_) => {
             fail(&std::io::Error::other("a role is played before threads are started"), 70)
         }

@@ -120,7 +120,9 @@ async fn make(pool: &PgPool, month: Month) -> Result<(), sqlx::Error> {
                     SELECT FROM pg_inherits WHERE inhrelid = to_regclass('{partition}')
                         AND inhparent = '{table}'::regclass
                 ) THEN
-                    CREATE TABLE IF NOT EXISTS {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING STORAGE);
+                    CREATE TABLE IF NOT EXISTS {partition} (
+                        LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE
+                    );
                     ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ('{from}') TO ('{to}');
                 END IF;
             END $$;"

@@ -25,8 +25,6 @@ use crate::schema::{self, SchemaError};
 
 /// How long to wait for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// A connection that lay idle for longer is asked whether it still lives before it is used.
-const IDLE: Duration = Duration::from_secs(2);
 /// How often a record has to fail alone before it is given up on, if the database takes others.
 const ATTEMPTS: usize = 3;
 
@@ -149,10 +147,8 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(max_connections.max(1))
             .acquire_timeout(ACQUIRE)
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move { Ok(meta.idle_for < IDLE || connection.ping().await.is_ok()) })
-            })
+            // A round trip a batch; without it, every connection that a restarted server left behind costs a batch a try.
+            .test_before_acquire(true)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(|_| ()) }))
             .connect_lazy_with(options.clone());
         Ok(Self { pool, options, partitions: Partitions::default(), cursor: Cursor::default() })

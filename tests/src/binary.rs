@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The path of the binary.
+/// The path of the binary. `PENSTOCK_TEST_BINARY`, set when the tests are compiled, names another one to be tested, such
+/// as that of a release.
 pub fn penstock() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build)
+    BUILT.get_or_init(|| option_env!("PENSTOCK_TEST_BINARY").map_or_else(build, PathBuf::from))
 }
 
 fn build() -> PathBuf {

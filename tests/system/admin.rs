@@ -1,1 +1,153 @@
-//! Stub.
+//! What operators and Prometheus see: health, metrics, logs.
+
+use std::time::Duration;
+
+use tests::config::STANDARD;
+use tests::eventually::ensure;
+use tests::sign::standard_request;
+use tests::{Request, Role, child, eventually};
+
+use crate::shared;
+
+const SOON: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn each_role_tells_how_it_is() {
+    let pipeline = shared::pipeline().await;
+    for role in Role::ALL {
+        let url = pipeline.admin_url(role);
+        for path in ["/livez", "/readyz", "/health", "/metrics", "/version"] {
+            let answer = Request::get(path).send(&url).await.unwrap();
+            assert_eq!(answer.status, 200, "{} {path}: {answer}", role.name());
+        }
+        let health = Request::get("/health").send(&url).await.unwrap().json();
+        assert!(health.to_string().to_lowercase().contains("nats"), "{}: {health:#}", role.name());
+        assert_eq!(Request::get("/nothing").send(&url).await.unwrap().status, 404);
+    }
+}
+
+/// By role, every metric that the contract names.
+const METRICS: [(Role, &[&str]); 4] = [
+    (Role::Gateway, &["penstock_gateway_requests_total", "penstock_gateway_request_duration_seconds"]),
+    (
+        Role::Normalizer,
+        &["penstock_normalizer_messages_total", "penstock_backlog_messages", "penstock_backlog_age_seconds"],
+    ),
+    (Role::Dedup, &["penstock_dedup_messages_total", "penstock_backlog_messages", "penstock_backlog_age_seconds"]),
+    (
+        Role::Persister,
+        &[
+            "penstock_persister_messages_total",
+            "penstock_persister_batch_duration_seconds",
+            "penstock_end_to_end_duration_seconds",
+            "penstock_backlog_messages",
+            "penstock_backlog_age_seconds",
+            "penstock_dead_letters_total",
+        ],
+    ),
+];
+
+#[tokio::test]
+async fn every_metric_of_the_contract_is_there() {
+    let pipeline = shared::pipeline().await;
+    pipeline.post(&Request::json("/v1/webhook/any-json", r#"{"message": "measured"}"#)).await.accepted();
+    for (role, names) in METRICS {
+        eventually(SOON, &format!("the metrics of the {}", role.name()), async || {
+            let metrics = pipeline.scrape(role).await;
+            let missing: Vec<_> =
+                names.iter().chain(&["penstock_build_info"]).filter(|name| !metrics.has(name)).collect();
+            ensure(missing.is_empty(), || format!("{missing:?} are missing"))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_counted_once_by_each_stage() {
+    let pipeline = shared::pipeline().await;
+    // A source nobody else uses: its counters are there, at zero, before the first request.
+    let labels = [("source", "strangers")];
+    let total = async |role: Role, name: &str, outcome: &str| {
+        let labels = [labels[0], ("outcome", outcome)];
+        pipeline.scrape(role).await.sum(name, &labels)
+    };
+    let counters = [
+        (Role::Gateway, "penstock_gateway_requests_total", None, 3.0),
+        (Role::Dedup, "penstock_dedup_messages_total", Some("unique"), 2.0),
+        (Role::Dedup, "penstock_dedup_messages_total", Some("duplicate"), 1.0),
+        (Role::Persister, "penstock_persister_messages_total", Some("stored"), 2.0),
+        (Role::Persister, "penstock_persister_messages_total", Some("duplicate"), 1.0),
+    ];
+    for (role, name, outcome, _) in counters {
+        if let Some(outcome) = outcome {
+            assert_eq!(total(role, name, outcome).await, Some(0.0), "{name} {outcome} is there at zero");
+        }
+    }
+    for (message, n) in [("a", 1), ("b", 2), ("a", 3)] {
+        let body = format!(r#"{{"n": {n}}}"#);
+        pipeline.post(&standard_request(STANDARD, "strangers", message, &body)).await.accepted();
+    }
+    pipeline.rows("strangers", 2, 1).await;
+    for (role, name, outcome, expected) in counters {
+        eventually(SOON, &format!("{name} {outcome:?} is {expected}"), async || {
+            let found = match outcome {
+                Some(outcome) => total(role, name, outcome).await,
+                None => pipeline.scrape(role).await.sum(name, &labels),
+            };
+            ensure(found == Some(expected), || format!("{found:?}"))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn strangers_make_no_new_series() {
+    let pipeline = shared::pipeline().await;
+    let knock = async |n: u32| {
+        for request in [
+            Request::json(format!("/v1/webhook/nobody-{n}"), "{}"),
+            Request::json(format!("/v1/canary-{n}/any-json"), "{}"),
+            Request::json(format!("/canary-{n}"), "{}").header("User-Agent", format!("canary-{n}")),
+            Request::new(http::Method::from_bytes(format!("CANARY{n}").as_bytes()).unwrap(), "/v1/webhook/any-json"),
+        ] {
+            pipeline.post(&request).await;
+        }
+    };
+    knock(0).await;
+    for n in 1..20 {
+        knock(n).await;
+    }
+    let metrics = pipeline.scrape(Role::Gateway).await;
+    let strange = |value: &&str| value.to_lowercase().contains("canary") || value.contains("nobody");
+    for label in ["channel", "source", "method", "path", "outcome"] {
+        let values = metrics.values_of(label);
+        assert!(!values.iter().any(strange), "{label}: {values:?}");
+    }
+}
+
+#[tokio::test]
+async fn logs_hold_no_content_no_address_and_no_secret() {
+    let pipeline = shared::pipeline().await;
+    let (text, phone, mail) = ("canary-text-5519", "+14155550199", "canary.person@example.org");
+    let body = format!(r#"{{"id": "1", "message": "{text}", "from": "{phone}", "email": "{mail}"}}"#);
+    let path = "/v1/webhook/secrets?key=canary-key-77&token=canary-key-77";
+    let request = Request::json(path, body).header("Authorization", "Bearer canary-key-77");
+    let answer = pipeline.post(&request).await;
+    pipeline.row("messages", answer.accepted()).await;
+    pipeline.post(&request).await.accepted();
+    pipeline.post(&Request::json(path, format!("{{{text}"))).await;
+    pipeline.rows("secrets", 1, 1).await;
+
+    let mut read = 0;
+    for entry in std::fs::read_dir(pipeline.logs()).unwrap().chain(std::fs::read_dir(pipeline.up().folder()).unwrap()) {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            read += 1;
+            let log = child::read(&path);
+            for canary in [text, phone, mail, "canary-key-77", STANDARD] {
+                assert!(!log.contains(canary), "{canary} is in {}", path.display());
+            }
+        }
+    }
+    assert!(read >= 5, "{read} logs");
+}

@@ -1,1 +1,157 @@
-//! Stub.
+//! What is wrong with a configuration is said at once, with its place; a reload loses no request.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tests::config::{self, STANDARD};
+use tests::eventually::ensure;
+use tests::ledger::{Findings, Outcome};
+use tests::load::Load;
+use tests::random::Random;
+use tests::sign::standard_request;
+use tests::{Pipeline, Role, binary, eventually};
+
+use crate::shared;
+
+const SOON: Duration = Duration::from_secs(30);
+
+const WRONG: &str = r#"[gateway]
+listen = "everywhere"
+limits = { address = { per_second = "x" } }
+
+[dedup]
+windw = "8d"
+hash_key = { value = "k" }
+
+[[sources]]
+name = "Not A Name"
+channel = "pigeon"
+provider = "standard"
+
+[[sources]]
+name = "twice"
+channel = "webhook"
+provider = "none"
+
+[[sources]]
+name = "twice"
+channel = "webhook"
+provider = "none"
+"#;
+
+/// A command that is expected to end by itself, told of a server that is not there.
+async fn penstock(role: &str, config: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("penstock.toml");
+    std::fs::write(&path, config).unwrap();
+    let mut command = tokio::process::Command::new(binary::penstock());
+    command.arg(role).arg("--config").arg(&path).kill_on_drop(true);
+    command.env("PENSTOCK__NATS__URL", "nats://127.0.0.1:9").env("PENSTOCK__POSTGRES__URL", "postgres://127.0.0.1:9/x");
+    tokio::time::timeout(SOON, command.output()).await.expect("it ends by itself").unwrap()
+}
+
+#[tokio::test]
+async fn all_problems_are_told_at_once_with_file_and_line_and_exit_code_64() {
+    for role in ["gateway", "normalizer", "dedup", "persister", "provision", "migrate"] {
+        let output = penstock(role, WRONG).await;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{role}: {told}");
+        for line in [2, 3, 6, 10, 11, 20] {
+            assert!(told.contains(&format!("penstock.toml:{line}:")), "{role}: line {line} is missing in\n{told}");
+        }
+        assert!(told.contains("window"), "{role}: what was meant by windw? {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_toml_or_not_there_is_exit_code_64() {
+    let output = penstock("gateway", "[gateway\nlisten = 1").await;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(told.contains("penstock.toml:1:"), "{told}");
+
+    let mut command = Command::new(binary::penstock());
+    let output = command.args(["gateway", "--config", "/nowhere/penstock.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/penstock.toml"));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there_is_named_and_one_that_is_there_is_not_shown() {
+    let source = "name = \"a\"\nchannel = \"webhook\"\nprovider = \"standard\"\n\
+        secrets = [{ env = \"NO_SUCH_VARIABLE\" }, { file = \"/nowhere/secret\" }, { value = \"whsec_hush-hush\" }]";
+    let output = penstock("gateway", &config::with_sources([source])).await;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(told.contains("NO_SUCH_VARIABLE") && told.contains("/nowhere/secret"), "{told}");
+    assert!(!told.contains("hush-hush"), "{told}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let pipeline = shared::pipeline().await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, free) = (taken.local_addr().unwrap().to_string(), tests::ports::free_address());
+    for role in Role::ALL {
+        let mut settings = vec![("ADMIN", &address)];
+        if role == Role::Gateway {
+            settings = vec![("ADMIN", &free), ("LISTEN", &address)];
+        }
+        let mut command = tokio::process::Command::new(binary::penstock());
+        command.arg(role.name()).arg("--config").arg(pipeline.config()).envs(pipeline.environment()).kill_on_drop(true);
+        for (key, value) in settings {
+            command.env(format!("PENSTOCK__{}__{key}", role.name().to_uppercase()), value);
+        }
+        let output = tokio::time::timeout(SOON, command.output()).await.expect("it ends by itself").unwrap();
+        let told = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success() && told.contains(&address), "{}: {told}", role.name());
+    }
+}
+
+#[tokio::test]
+async fn a_reload_adds_a_source_without_losing_a_request_and_a_bad_file_changes_nothing() {
+    let mut random = Random::seeded("reload");
+    let mut pipeline = Pipeline::by_hand(&config::with_sources([config::signed("orders")]), &Role::ALL).await;
+    let load = Load::start(&pipeline.gateways(), "orders", 2, &mut random);
+    load.more(10, SOON).await;
+    let added = |n: u32| standard_request(STANDARD, "added", &format!("m{n}"), &format!("{{\"n\": {n}}}"));
+    pipeline.post(&added(0)).await.problem(404);
+
+    let path = pipeline.config().to_owned();
+    std::fs::write(&path, config::with_sources([config::signed("orders"), config::signed("added")])).unwrap();
+    // The normalizer first: it has to know what the gateway lets in.
+    for role in [Role::Normalizer, Role::Gateway] {
+        pipeline.role(role).child().signal(Signal::SIGHUP);
+    }
+    let answer = eventually(SOON, "the new source is served", async || {
+        let answer = pipeline.post(&added(1)).await;
+        ensure(answer.status == 200, || answer.to_string()).map(|()| answer)
+    })
+    .await;
+    pipeline.row("messages", answer.accepted()).await;
+
+    std::fs::write(&path, config::with_sources(["name = \"broken\"\nchannel = \"webhook\"\nprovider = \"nobody\""]))
+        .unwrap();
+    for role in [Role::Normalizer, Role::Gateway] {
+        let process = pipeline.role(role);
+        process.child().signal(Signal::SIGHUP);
+        eventually(SOON, "the bad file is told in the log", async || {
+            let log = process.child().log();
+            ensure(log.contains("penstock.toml:") && log.contains("nobody"), || process.child().tail())
+        })
+        .await;
+        process.ready().await;
+    }
+    let answer = pipeline.post(&added(2)).await;
+    pipeline.row("messages", answer.accepted()).await;
+    load.more(10, SOON).await;
+
+    let deliveries = load.stop().await;
+    let failed: Vec<_> =
+        deliveries.iter().filter(|delivery| !matches!(delivery.outcome, Outcome::Accepted(_))).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    pipeline.settled().await;
+    Findings::of(&deliveries, &pipeline.database.endings("orders").await).assert_exact();
+}

@@ -4,8 +4,8 @@ use proto::envelope::RawEnvelope;
 use proto::{BodyRef, Millis, Verified, id};
 use serde_json::{Value, json};
 use tests::broker::Headers;
-use tests::config::{BASIC, BEARER, GITHUB, STANDARD, STANDARD_OLD, TWILIO};
-use tests::sign::{github_request, standard_request, twilio_request};
+use tests::config::{BASIC, BEARER, GITHUB, PUBLIC_URL, STANDARD, STANDARD_OLD, TWILIO};
+use tests::sign::{github_request, standard_request, twilio, twilio_request, urlencoded};
 use tests::{Answer, Pipeline, Request};
 use uuid::Uuid;
 
@@ -274,6 +274,21 @@ async fn an_sms_from_twilio() {
     assert_eq!(attachment["content_type"], "image/jpeg");
     assert_eq!(attachment["location"], MESSAGE[9].1);
     assert!(row["metadata"].to_string().contains("SAN FRANCISCO"), "{row:#}");
+}
+
+#[tokio::test]
+async fn an_sms_by_get_as_twilio_can_be_told_to_send_it() {
+    let pipeline = shared::pipeline().await;
+    let query =
+        urlencoded(&[("MessageSid", "SMget"), ("From", "+14155551438"), ("To", "+14155553237"), ("Body", "by GET")]);
+    let path = format!("/v1/sms/sms-message?{query}");
+    let signature = twilio(TWILIO, &format!("{PUBLIC_URL}{path}"), &[]);
+    let answer = pipeline.post(&Request::get(&path).header("X-Twilio-Signature", signature)).await;
+    assert_eq!(answer.status, 200, "{answer}");
+    let row = pipeline.row("messages", answer.id()).await;
+    columns(&row, &json!({"text": "by GET", "provider_message_id": "SMget", "verified": "yes"}));
+    let (body, envelope, _) = raw(&pipeline, &answer).await;
+    assert_eq!((body.len(), envelope.method.as_str(), envelope.query.as_deref()), (0, "GET", Some(query.as_str())));
 }
 
 #[tokio::test]

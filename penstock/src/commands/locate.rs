@@ -49,8 +49,7 @@ pub(crate) fn is_of(message: &impl Lookup, id: Uuid) -> bool {
     let received_at = message.get(header::RECEIVED_AT).and_then(|text| text.parse::<Millis>().ok());
     match (request, received_at) {
         (Some(request), Some(received_at)) if clock::of_id(id) == Some(received_at.as_unix()) => {
-            message.get(header::RECORD).is_none()
-                && (0..PARTS).any(|part| record_id(received_at, request, part) == id)
+            message.get(header::RECORD).is_none() && (0..PARTS).any(|part| record_id(received_at, request, part) == id)
         }
         _ => false,
     }
@@ -68,12 +67,7 @@ pub(crate) async fn by_id(nats: &Nats, stream: &'static str, id: Uuid) -> Result
     Ok(None)
 }
 
-async fn search(
-    nats: &Nats,
-    stream: &'static str,
-    id: Uuid,
-    stretch: Stretch,
-) -> Result<Option<Stored>, CommandError> {
+async fn search(nats: &Nats, stream: &'static str, id: Uuid, stretch: Stretch) -> Result<Option<Stored>, CommandError> {
     let begin = Begin::Time(stretch.from);
     let mut scanner = Scan { stream, subjects: Vec::new(), begin, headers_only: true }.start(nats).await?;
     let mut seen = 0;

@@ -4,16 +4,24 @@
 //! and word, which the tests are about. A command prints its answer on standard output, everything else on standard
 //! error, and ends with 0 (clean), 1 (something to look at), 64 (command line or configuration) or 69 (cannot reach).
 
+pub(crate) mod check;
 pub(crate) mod dlq;
+pub(crate) mod explain;
+pub(crate) mod held;
 pub(crate) mod migrate;
 pub(crate) mod provision;
 pub(crate) mod replay;
 pub(crate) mod roles;
+pub(crate) mod send;
 pub(crate) mod status;
 
 pub(crate) mod error;
 pub(crate) mod site;
 
-mod clock;
 pub(crate) mod out;
+
+mod clock;
+mod database;
+mod locate;
+mod resend;
 mod stream;

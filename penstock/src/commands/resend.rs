@@ -50,7 +50,7 @@ impl From<BodyError> for ResendError {
 
 /// The name of a run: sorts by time, and two started in the same second differ.
 pub(crate) fn run_name() -> String {
-    let time: String = clock::text(clock::now()).chars().filter(|c| c.is_ascii_alphanumeric()).take(15).collect();
+    let time: String = clock::text(clock::now()).chars().filter(char::is_ascii_alphanumeric).take(15).collect();
     let random = Uuid::new_v4().simple().to_string();
     format!("r-{time}-{}", random.get(..4).unwrap_or("0000"))
 }
@@ -94,12 +94,7 @@ pub(crate) fn request(
 }
 
 /// A payload: what the message holds, or what it refers to.
-pub(crate) async fn payload(
-    nats: &Nats,
-    id: Uuid,
-    body: Option<BodyRef>,
-    held: &Bytes,
-) -> Result<Bytes, ResendError> {
+pub(crate) async fn payload(nats: &Nats, id: Uuid, body: Option<BodyRef>, held: &Bytes) -> Result<Bytes, ResendError> {
     let Some(reference) = body else { return Ok(held.clone()) };
     let payload = nats.get_body(&id.to_string(), reference.chunks, reference.size).await?;
     if reference.fits(&payload) { Ok(payload) } else { Err(ResendError::NoBody) }

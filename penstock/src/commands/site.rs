@@ -26,6 +26,9 @@ pub(crate) const PUBLISH: Duration = Duration::from_secs(5);
 /// Connections to the database: a look-up and a change at once.
 const CONNECTIONS: u32 = 2;
 
+/// The data folder of `penstock up` where nothing is said.
+const DATA_DIR: &str = ".penstock";
+
 /// Where to look.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Where {
@@ -33,7 +36,7 @@ pub(crate) struct Where {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The data folder of the running `penstock up`
-    #[arg(long, value_name = "FOLDER", default_value = ".penstock")]
+    #[arg(long, value_name = "FOLDER", default_value = DATA_DIR)]
     pub(crate) data_dir: PathBuf,
 }
 
@@ -102,6 +105,14 @@ const SOURCES: Requirements = Requirements {
 };
 
 impl Where {
+    /// The flags that lead another command to the same place.
+    pub(crate) fn flags(&self) -> String {
+        let config = self.config.as_ref().map(|file| format!(" --config {}", file.display()));
+        let data_dir =
+            (self.data_dir != Path::new(DATA_DIR)).then(|| format!(" --data-dir {}", self.data_dir.display()));
+        [config, data_dir].into_iter().flatten().collect()
+    }
+
     /// Finds out where everything is; connects to nothing.
     pub(crate) fn site(&self) -> Result<Site, CommandError> {
         self.site_in(&Environment::of_process())

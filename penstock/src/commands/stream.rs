@@ -22,6 +22,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 /// A message as it lies in a stream.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "the word is the broker's: when it was stored")]
 pub(crate) struct Stored {
     pub(crate) subject: String,
     pub(crate) sequence: u64,

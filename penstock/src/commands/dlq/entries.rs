@@ -9,8 +9,8 @@ use runtime::topology::DLQ;
 use uuid::Uuid;
 
 use crate::commands::error::CommandError;
-use crate::commands::stream::{self, Begin, Scan, Stored};
 use crate::commands::locate;
+use crate::commands::stream::{self, Begin, Scan, Stored};
 
 /// Entries read in one go. The stream holds one per record, so a flood of them is possible.
 const MOST: usize = 100_000;
@@ -45,11 +45,6 @@ impl Filter {
 
     fn fits(&self, letter: &Letter) -> bool {
         self.reason.as_ref().is_none_or(|reason| *reason == letter.envelope.reason)
-    }
-
-    /// Whether it leaves anything out.
-    pub(crate) fn chooses(&self) -> bool {
-        self.stage.is_some() || self.source.is_some() || self.reason.is_some()
     }
 
     /// The entries that are meant, oldest first, and whether there are more than can be taken at once. Payloads only
@@ -99,7 +94,8 @@ pub(crate) async fn of_id(nats: &Nats, id: Uuid) -> Result<Vec<Letter>, CommandE
         letters.extend(whole.and_then(|whole| Letter::read(whole).ok()));
     }
     if letters.is_empty() {
-        let next = format!("see what there is with `penstock dlq list`, or what became of it with `penstock explain {id}`");
+        let next =
+            format!("see what there is with `penstock dlq list`, or what became of it with `penstock explain {id}`");
         return Err(CommandError::finding(format!("DLQ holds nothing of {id}"), next));
     }
     Ok(letters)
@@ -138,7 +134,7 @@ pub(crate) mod tests {
     fn what_is_not_meant_is_left_out_by_the_broker_or_here() {
         let filter = Filter { stage: Some(Stage::Dedup), ..Filter::default() };
         assert_eq!(filter.subjects(), ["dlq.dedup.*.*.*"]);
-        assert!(Filter::default().subjects().is_empty() && !Filter::default().chooses());
+        assert!(Filter::default().subjects().is_empty());
         let letter = Letter::read(stored("dlq.x", &[envelope(Stage::Normalizer).to_pairs()])).unwrap();
         let by_reason = |reason: &str| Filter { reason: Some(reason.into()), ..Filter::default() }.fits(&letter);
         assert!(by_reason("not_json") && !by_reason("crash"));

@@ -64,7 +64,10 @@ pub(crate) async fn run(args: ListArgs) -> Answer {
     } else {
         out::line(out::rendered(&table(&listed, clock::now())));
         if more {
-            out::note(format!("there are more than {}: raise --limit, or choose with --stage, --source, --reason", args.limit));
+            out::note(format!(
+                "there are more than {}: raise --limit, or choose with --stage, --source, --reason",
+                args.limit
+            ));
         }
     }
     Ok(Ending::Clean)

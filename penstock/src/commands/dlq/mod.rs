@@ -11,8 +11,6 @@ use clap::{Args, Subcommand};
 
 use super::error::Answer;
 
-pub(crate) use self::entries::Letter;
-
 /// What `penstock dlq` is told.
 #[derive(Debug, Args)]
 pub(crate) struct DlqArgs {

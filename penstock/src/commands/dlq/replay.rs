@@ -24,11 +24,11 @@ use crate::commands::{locate, out, resend, stream};
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// The id of a record, or a Penstock-Id
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present_any = ["all", "stage", "source", "reason"], conflicts_with = "all")]
     id: Option<Uuid>,
     #[command(flatten)]
     place: Where,
-    /// All entries, or those that the filters leave
+    /// All entries
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -61,7 +61,9 @@ pub(crate) async fn run(args: ReplayArgs) -> Answer {
         return Ok(Ending::Clean);
     }
     if args.dry_run {
-        letters.iter().for_each(|letter| out::line(would(letter)));
+        for letter in &letters {
+            out::line(would(letter));
+        }
         out::line(format!("{} would be sent; nothing was", out::several(letters.len(), "entry", "entries")));
         return Ok(Ending::Clean);
     }
@@ -84,7 +86,9 @@ pub(crate) async fn run(args: ReplayArgs) -> Answer {
     }
     out::line(format!("run {run}: {} closed, {open} open", letters.len() - open));
     if open > 0 {
-        out::note("  next: `penstock dlq list` shows the reasons, `penstock status` whether the stages are still at work");
+        out::note(
+            "  next: `penstock dlq list` shows the reasons, `penstock status` whether the stages are still at work",
+        );
     }
     Ok(Ending::finding_if(open > 0))
 }
@@ -102,14 +106,11 @@ async fn send(nats: &Nats, letters: &[Letter], run: &str) -> Result<BTreeSet<Uui
     let mut sent = BTreeSet::new();
     let mut messages = Vec::new();
     for letter in letters {
-        let prepared = match whole(nats, letter).await? {
-            Some(letter) => prepare(nats, &letter, run).await,
-            None => {
-                out::note(format!("{}  is not in DLQ any more", letter.envelope.record));
-                continue;
-            }
+        let Some(letter) = whole(nats, letter).await? else {
+            out::note(format!("{}  is not in DLQ any more", letter.envelope.record));
+            continue;
         };
-        match prepared {
+        match prepare(nats, &letter, run).await {
             Ok(message) => {
                 sent.insert(letter.envelope.record);
                 messages.push(message);

@@ -67,7 +67,10 @@ fn described(letter: &Letter) -> comfy_table::Table {
         }
     }
     let body = letter.message.get(header::BODY);
-    row("payload", body.map_or_else(|| out::bytes(letter.message.payload.len() as u64), |body| format!("in BODIES: {body}")));
+    row(
+        "payload",
+        body.map_or_else(|| out::bytes(letter.message.payload.len() as u64), |body| format!("in BODIES: {body}")),
+    );
     table
 }
 

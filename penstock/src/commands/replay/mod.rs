@@ -116,7 +116,9 @@ fn tell(args: &ReplayArgs, replay: &Replay) {
     let requests = out::several(requests, "request", "requests");
     match run {
         None => out::line(format!("{requests} would be read again; nothing was sent")),
-        Some(run) => out::line(format!("{requests} will be read again, as run {run}; watch with `penstock status --watch`")),
+        Some(run) => {
+            out::line(format!("{requests} will be read again, as run {run}; watch with `penstock status --watch`"))
+        }
     }
     if replay.tally.without_body > 0 {
         out::note(format!("{} left out: their bodies are not in BODIES any more", replay.tally.without_body));
@@ -195,7 +197,9 @@ impl Replay {
                 let envelope = message.as_ref().and_then(|message| RawEnvelope::read(message).ok());
                 match message.zip(envelope) {
                     Some((message, envelope)) => self.take(message, envelope).await?,
-                    None => out::note(format!("{id} is not in RAW: it is older than `retention.raw`, or never came in")),
+                    None => {
+                        out::note(format!("{id} is not in RAW: it is older than `retention.raw`, or never came in"))
+                    }
                 }
             }
         }
@@ -251,7 +255,10 @@ impl Replay {
 
     fn how_to_go_on(&self) -> String {
         let next = self.sent_to + 1;
-        format!("sent up to RAW/{}; go on with the same filters and --run {} --from-sequence {next}", self.sent_to, self.run)
+        format!(
+            "sent up to RAW/{}; go on with the same filters and --run {} --from-sequence {next}",
+            self.sent_to, self.run
+        )
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct StatusArgs {
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
-    let allowed = Duration::from_millis(100)..=Duration::from_secs(3600);
+    let allowed = Duration::from_millis(100)..=Duration::from_hours(1);
     humantime::parse_duration(text)
         .ok()
         .filter(|interval| allowed.contains(interval))

@@ -4,7 +4,7 @@ use comfy_table::Table;
 use serde::Serialize;
 
 use super::numbers::Samples;
-use super::scrape::{Look, Said};
+use super::scrape::Look;
 use super::snapshot::{Snapshot, StageLook, StreamLook};
 use crate::commands::{clock, out};
 
@@ -105,12 +105,9 @@ fn last_error(processes: &[Look], at: i64) -> Option<String> {
     if let Some((look, why)) = processes.iter().find_map(|look| look.said.as_ref().err().map(|why| (look, why))) {
         return Some(format!("{}: {why}", look.url));
     }
-    let said = |look: &'_ Look| -> Option<Said> { look.said.clone().ok() };
-    let complaints = processes.iter().filter_map(said).flat_map(|said| {
-        let stopping = said.health.stopping;
-        said.health.dependencies.into_iter().filter(|dependency| !dependency.ok).map(move |d| (d, stopping))
-    });
-    let (newest, _) = complaints.max_by_key(|(dependency, _)| dependency.told_at)?;
+    let said = processes.iter().filter_map(|look| look.said.as_ref().ok());
+    let complaints = said.flat_map(|said| said.health.dependencies.iter().filter(|dependency| !dependency.ok));
+    let newest = complaints.max_by_key(|dependency| dependency.told_at)?;
     Some(format!("{}: {} ({})", newest.name, newest.detail, clock::ago(newest.told_at, at)))
 }
 
@@ -128,18 +125,12 @@ impl Report {
     /// As a person reads it.
     pub(crate) fn rendered(&self, named_by: &str, at: i64) -> String {
         let state = if self.healthy { out::good("everything is ready") } else { out::bad("not everything is ready") };
-        let mut text = format!("penstock at {}, as {named_by} says: {state}\n\n", clock::text(at));
-        text.push_str(&out::rendered(&self.stage_table()));
-        text.push('\n');
-        match &self.nats_error {
-            Some(why) => text.push_str(&format!("\n{} {}\n", out::bad("NATS:"), out::shown(why))),
-            None => {
-                text.push('\n');
-                text.push_str(&out::rendered(&self.stream_table()));
-                text.push('\n');
-            }
-        }
-        text
+        let stages = out::rendered(&self.stage_table());
+        let streams = match &self.nats_error {
+            Some(why) => format!("{} {}", out::bad("NATS:"), out::shown(why)),
+            None => out::rendered(&self.stream_table()),
+        };
+        format!("penstock at {}, as {named_by} says: {state}\n\n{stages}\n\n{streams}\n", clock::text(at))
     }
 
     fn stage_table(&self) -> Table {
@@ -170,7 +161,10 @@ impl Report {
                 out::cell(out::count(stream.messages)),
                 out::cell(out::bytes(stream.bytes)),
                 // From 80 % of a limit on the oldest processed ones are trimmed.
-                out::mark(full.map_or_else(|| "-".to_owned(), |full| format!("{full} %")), full.is_none_or(|full| full < 80)),
+                out::mark(
+                    full.map_or_else(|| "-".to_owned(), |full| format!("{full} %")),
+                    full.is_none_or(|full| full < 80),
+                ),
                 out::cell(stream.oldest_seconds.map_or_else(|| "-".to_owned(), out::age)),
             ]);
         }
@@ -181,7 +175,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::status::scrape::{DependencySaid, HealthSaid};
+    use crate::commands::status::scrape::{DependencySaid, HealthSaid, Said};
     use runtime::backlog::Backlog;
 
     fn process(url: &str, count: u64, failing: Option<(&str, i64)>) -> Look {
@@ -191,11 +185,8 @@ mod tests {
             detail: detail.into(),
             told_at,
         };
-        let health = HealthSaid {
-            ready: failing.is_none(),
-            dependencies: failing.into_iter().map(dependency).collect(),
-            ..HealthSaid::default()
-        };
+        let health =
+            HealthSaid { ready: failing.is_none(), dependencies: failing.into_iter().map(dependency).collect() };
         let samples = format!(
             "penstock_dedup_messages_total{{outcome=\"unique\"}} {count}\npenstock_dedup_messages_total{{outcome=\"retried\"}} 9"
         );
@@ -204,7 +195,12 @@ mod tests {
 
     fn snapshot(at: i64, processes: Vec<Look>) -> Snapshot {
         let backlog = Some(Backlog { messages: 5, in_hand: 2, age_seconds: 3.0 });
-        Snapshot { at, stages: vec![StageLook { role: "dedup", processes, backlog }], streams: Vec::new(), broker: Ok(()) }
+        Snapshot {
+            at,
+            stages: vec![StageLook { role: "dedup", processes, backlog }],
+            streams: Vec::new(),
+            broker: Ok(()),
+        }
     }
 
     #[test]
@@ -235,7 +231,10 @@ mod tests {
         let mut now = snapshot(3_000, vec![process("a", 0, None)]);
         now.streams.push(StreamLook { name: "RAW", messages: 1234, bytes: 90, limit: 100, oldest: Some(90.0) });
         let text = of(None, &now).rendered("here", 3_000);
-        assert!(text.contains("dedup") && text.contains("1/1") && text.contains("1,234") && text.contains("90 %"), "{text}");
+        assert!(
+            text.contains("dedup") && text.contains("1/1") && text.contains("1,234") && text.contains("90 %"),
+            "{text}"
+        );
         now.broker = Err("away".into());
         assert!(of(None, &now).rendered("here", 3_000).contains("away"));
     }

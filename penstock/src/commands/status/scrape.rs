@@ -29,10 +29,6 @@ pub(crate) struct Said {
 pub(crate) struct HealthSaid {
     pub(crate) ready: bool,
     #[serde(default)]
-    pub(crate) stopping: bool,
-    #[serde(default)]
-    pub(crate) uptime_seconds: i64,
-    #[serde(default)]
     pub(crate) dependencies: Vec<DependencySaid>,
 }
 
@@ -63,5 +59,8 @@ enum AskError {
 async fn ask(url: &str) -> Result<Said, AskError> {
     let (health, metrics) =
         futures::join!(http_client::get(url, "/health", LIMIT), http_client::get(url, "/metrics", LIMIT));
-    Ok(Said { health: serde_json::from_slice(&health?.body)?, samples: Samples::parse(&String::from_utf8_lossy(&metrics?.body)) })
+    Ok(Said {
+        health: serde_json::from_slice(&health?.body)?,
+        samples: Samples::parse(&String::from_utf8_lossy(&metrics?.body)),
+    })
 }

@@ -1,0 +1,265 @@
+//! Judges a held request again, with the secrets that the configuration has now. Pure.
+//!
+//! A credential was replaced by a fingerprint before the request was stored. What today's secrets would send is made
+//! here, and where its fingerprint is the stored one, the credential was that; it is put back for the judgement, so that
+//! the provider's adapter judges what it would have judged. Times are compared with when the request came in.
+
+use ingest_gateway::redact::Fingerprints;
+use proto::header::Pair;
+use proto::{Channel, RawEnvelope};
+use providers::{Adapter, Keyring, KeyringError, Request, Scheme, Signed, Verdict};
+use runtime::config::{Config, Source};
+use secrecy::ExposeSecret;
+
+/// What stands before a fingerprint.
+const MARK: &str = "fp:";
+
+/// A source as it is configured today.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    channel: Channel,
+    adapter: &'static dyn Adapter,
+    scheme: Scheme,
+    keyring: Keyring,
+    /// One for each secret: what its holder would send.
+    single: Vec<Keyring>,
+    fingerprints: Fingerprints,
+    /// What the provider calls, without query; `None`: what the request's `Host` says.
+    public_url: Option<String>,
+    name: String,
+}
+
+/// Why there is nobody to judge.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoJudge {
+    /// The source was taken out of the configuration.
+    #[error("the configuration has no source {0} any more")]
+    NoSource(String),
+    /// Its provider is not known.
+    #[error("there is no adapter for the provider of {0}")]
+    NoAdapter(String),
+    /// Its secrets do not fit.
+    #[error("the secrets of {name} cannot be used")]
+    Secrets {
+        name: String,
+        #[source]
+        source: KeyringError,
+    },
+}
+
+impl Judge {
+    pub(crate) fn new(config: &Config, channel: Channel, name: &str) -> Result<Self, NoJudge> {
+        let source = config.sources.iter().find(|source| source.name == name && source.channel == channel.as_str());
+        let source = source.ok_or_else(|| NoJudge::NoSource(format!("{channel}/{name}")))?;
+        let adapter = providers::find(channel, &source.provider);
+        let adapter = adapter.ok_or_else(|| NoJudge::NoAdapter(name.to_owned()))?;
+        let scheme = ingest_gateway::sources::scheme(&source.scheme);
+        let secrets: Vec<&str> = source.secrets.iter().map(ExposeSecret::expose_secret).collect();
+        let keyring = |secrets: &[&str]| {
+            adapter.keyring(secrets, &scheme).map_err(|source| NoJudge::Secrets { name: name.to_owned(), source })
+        };
+        Ok(Self {
+            channel,
+            adapter,
+            keyring: keyring(&secrets)?,
+            single: secrets.iter().map(|secret| keyring(&[*secret])).collect::<Result<_, _>>()?,
+            fingerprints: fingerprints(config),
+            public_url: public_url(config, source),
+            name: name.to_owned(),
+            scheme,
+        })
+    }
+
+    /// The verdict on a request as it lay in `HELD`.
+    pub(crate) fn judge(&self, envelope: &RawEnvelope, body: &[u8]) -> Verdict {
+        let Ok(method) = envelope.method.parse() else { return Verdict::Wrong(providers::Flaw::Malformed) };
+        let mut headers = envelope.headers.clone();
+        let mut query = envelope.query.clone();
+        for keyring in &self.single {
+            let request = Request { method: &method, url: "", query: query.as_deref(), headers: &headers, body };
+            if let Some(signed) = self.adapter.sign(&request, keyring, &self.scheme, envelope.received_at) {
+                self.put_back(&signed, &mut headers, &mut query);
+            }
+        }
+        let url = self.url(&headers, query.as_deref());
+        let request = Request { method: &method, url: &url, query: query.as_deref(), headers: &headers, body };
+        self.adapter.authenticate(&request, &self.keyring, &self.scheme, envelope.received_at)
+    }
+
+    /// Puts credentials back where their fingerprints are.
+    fn put_back(&self, signed: &Signed, headers: &mut [Pair], query: &mut Option<String>) {
+        for (name, value) in &signed.headers {
+            let stored = headers.iter_mut().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+            for (_, stored) in stored.filter(|(_, stored)| stored.starts_with(MARK.as_bytes())) {
+                if let Some(sent) = spellings(value).find(|sent| self.fingerprints.of(sent).as_bytes() == stored) {
+                    *stored = sent;
+                }
+            }
+        }
+        if let (Some(piece), Some(query)) = (&signed.query, query) {
+            *query = self.put_back_query(piece, query);
+        }
+    }
+
+    fn put_back_query(&self, piece: &str, query: &str) -> String {
+        let Some((name, value)) = piece.split_once('=') else { return query.to_owned() };
+        let redacted = self.fingerprints.redact_query(piece, &[name]);
+        let stored = redacted.split_once('=').map(|(_, fingerprint)| fingerprint);
+        let back = |part: &str| match part.split_once('=') {
+            Some((name, given)) if Some(given) == stored => format!("{name}={value}"),
+            _ => part.to_owned(),
+        };
+        query.split('&').map(back).collect::<Vec<_>>().join("&")
+    }
+
+    /// The URL that the provider called, as the gateway reckons it.
+    fn url(&self, headers: &[Pair], query: Option<&str>) -> String {
+        let url = self.public_url.clone().unwrap_or_else(|| {
+            let host = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+            let host = host.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned());
+            format!("http://{host}/v1/{}/{}", self.channel, self.name)
+        });
+        query.map_or_else(|| url.clone(), |query| format!("{url}?{query}"))
+    }
+}
+
+/// The ways in which a sender may have written a credential: the word before it takes any case (RFC 9110, section 11.1).
+fn spellings(value: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let other_case = |change: fn(&[u8]) -> Vec<u8>| {
+        let space = value.iter().position(|byte| *byte == b' ')?;
+        let (word, rest) = value.split_at_checked(space)?;
+        Some([change(word), rest.to_vec()].concat())
+    };
+    let cases = [other_case(<[u8]>::to_ascii_lowercase), other_case(<[u8]>::to_ascii_uppercase)];
+    std::iter::once(value.to_vec()).chain(cases.into_iter().flatten())
+}
+
+fn fingerprints(config: &Config) -> Fingerprints {
+    let secret = config.dedup.hash_key.as_ref().map_or("", |key| key.expose_secret());
+    Fingerprints::derive(secret.as_bytes())
+}
+
+fn public_url(config: &Config, source: &Source) -> Option<String> {
+    if let Some(whole) = &source.public_url {
+        let url = whole.as_str();
+        return Some(url.split_once('?').map_or(url, |(url, _)| url).to_owned());
+    }
+    let base = config.gateway.public_url.as_ref()?;
+    Some(format!("{}/v1/{}/{}", base.as_str(), source.channel, source.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::{Millis, Verified};
+    use providers::Flaw;
+    use runtime::config::{Environment, Need, Requirements};
+
+    fn config(sources: &str) -> Config {
+        let text =
+            format!("dedup.hash_key = {{ value = 'test-key' }}\ngateway.public_url = 'https://in.example'\n{sources}");
+        Config::parse_for(&text, "t.toml", &Environment::default(), Requirements::every(Need::Optional)).unwrap()
+    }
+
+    fn source(channel: &str, provider: &str, secret: &str) -> String {
+        format!(
+            "[[sources]]\nname = 's'\nchannel = '{channel}'\nprovider = '{provider}'\nsecrets = [{{ value = 'old' }}, {{ value = '{secret}' }}]"
+        )
+    }
+
+    /// A request as the gateway holds it, signed by whoever has `secret`.
+    fn held(channel: Channel, provider: &str, secret: &str, change: fn(&mut RawEnvelope)) -> RawEnvelope {
+        let config = config(&source(channel.as_str(), provider, secret));
+        let judge = Judge::new(&config, channel, "s").unwrap();
+        let body_type = ("content-type".to_owned(), b"application/x-www-form-urlencoded".to_vec());
+        let mut envelope = RawEnvelope {
+            id: uuid::Uuid::from_u128(1),
+            received_at: Millis::from_unix(1_795_412_009_120).unwrap(),
+            method: "POST".into(),
+            query: Some("a=1".into()),
+            provider: provider.into(),
+            verified: Verified::No,
+            headers: vec![body_type],
+            body: None,
+            replay: None,
+            traceparent: None,
+        };
+        let url = format!("https://in.example/v1/{channel}/s?a=1");
+        let request = Request {
+            method: &http::Method::POST,
+            url: &url,
+            query: Some("a=1"),
+            headers: &envelope.headers,
+            body: BODY,
+        };
+        let signed = judge.adapter.sign(&request, &judge.single[1], &judge.scheme, envelope.received_at).unwrap();
+        envelope.headers.extend(signed.headers);
+        if let Some(piece) = signed.query {
+            envelope.query = Some(format!("a=1&{piece}"));
+        }
+        change(&mut envelope);
+        let query = envelope.query.as_deref().unwrap_or_default();
+        envelope.query = Some(judge.fingerprints.redact_query(query, judge.adapter.secret_parameters()).into_owned());
+        judge.fingerprints.redact_headers(&mut envelope.headers, &[]);
+        envelope
+    }
+
+    const BODY: &[u8] = b"MessageSid=SM1&Body=hi";
+
+    fn verdict(
+        channel: Channel,
+        provider: &str,
+        signed_with: &str,
+        today: &str,
+        change: fn(&mut RawEnvelope),
+    ) -> Verdict {
+        let envelope = held(channel, provider, signed_with, change);
+        let config = config(&source(channel.as_str(), provider, today));
+        Judge::new(&config, channel, "s").unwrap().judge(&envelope, BODY)
+    }
+
+    #[test]
+    fn a_secret_that_was_put_right_lets_a_signature_fit() {
+        let same = |_: &mut RawEnvelope| {};
+        assert_eq!(verdict(Channel::Sms, "twilio", "right", "right", same), Verdict::Fits { secret: 1 });
+        assert_eq!(verdict(Channel::Sms, "twilio", "right", "wrong", same), Verdict::Wrong(Flaw::Mismatch));
+    }
+
+    #[test]
+    fn a_credential_is_known_by_its_fingerprint_alone() {
+        let same = |_: &mut RawEnvelope| {};
+        for provider in ["bearer", "none"] {
+            assert_eq!(verdict(Channel::Webhook, provider, "right", "right", same), Verdict::Fits { secret: 1 });
+            assert_eq!(verdict(Channel::Webhook, provider, "right", "wrong", same), Verdict::Wrong(Flaw::Mismatch));
+        }
+        assert_eq!(verdict(Channel::Webhook, "basic", "u:right", "u:right", same), Verdict::Fits { secret: 1 });
+    }
+
+    #[test]
+    fn the_word_before_a_credential_may_be_in_any_case() {
+        let lower = |envelope: &mut RawEnvelope| {
+            for (name, value) in &mut envelope.headers {
+                if name == "authorization" {
+                    *value = String::from_utf8(value.clone()).unwrap().replace("Bearer", "bearer").into_bytes();
+                }
+            }
+        };
+        assert_eq!(verdict(Channel::Webhook, "bearer", "right", "right", lower), Verdict::Fits { secret: 1 });
+    }
+
+    #[test]
+    fn a_fingerprint_sent_as_a_credential_is_none() {
+        // Whoever read a fingerprint in a log cannot be let in with it.
+        let forged = |envelope: &mut RawEnvelope| {
+            let stands = Fingerprints::derive(b"test-key").of(b"Bearer right");
+            envelope.headers.retain(|(name, _)| name != "authorization");
+            envelope.headers.push(("authorization".into(), stands.into_bytes()));
+        };
+        assert!(matches!(verdict(Channel::Webhook, "bearer", "right", "right", forged), Verdict::Wrong(_)));
+    }
+
+    #[test]
+    fn a_source_that_is_gone_has_no_judge() {
+        assert!(matches!(Judge::new(&config(""), Channel::Sms, "s"), Err(NoJudge::NoSource(_))));
+    }
+}

@@ -1,0 +1,216 @@
+//! A request as a source's provider would post it: where it goes, what it is signed over, and the signature. Pure.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use proto::{Channel, Millis};
+use providers::{Adapter, Keyring, Scheme};
+use runtime::config::{Config, Source};
+use secrecy::ExposeSecret;
+
+use super::sample::Unsigned;
+use crate::commands::error::CommandError;
+
+/// A source, ready to play its provider.
+#[derive(Debug)]
+pub(crate) struct Player {
+    pub(crate) channel: Channel,
+    pub(crate) provider: String,
+    name: String,
+    adapter: &'static dyn Adapter,
+    keyring: Keyring,
+    scheme: Scheme,
+    /// What the provider calls, without query, and the query it calls with; `None`: what is posted to.
+    public: Option<(String, Option<String>)>,
+    /// Where it is posted to: scheme and authority.
+    base: String,
+}
+
+impl Player {
+    /// The source of this name, posted to at `url` (scheme and authority; its path, if any, is not looked at).
+    pub(crate) fn new(config: &Config, name: &str, url: &str) -> Result<Self, CommandError> {
+        let Some(source) = config.sources.iter().find(|source| source.name == name) else {
+            let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+            let what = format!("{} has no source {name:?}", config.file);
+            return Err(CommandError::usage(what, format!("there are: {}", names.join(", "))));
+        };
+        let unusable = |what: String| CommandError::usage(format!("source {name}: {what}"), "see `penstock check`");
+        let adapter =
+            source.channel.parse::<Channel>().ok().and_then(|channel| providers::find(channel, &source.provider));
+        let adapter = adapter.ok_or_else(|| unusable("there is no adapter for its provider".to_owned()))?;
+        let scheme = ingest_gateway::sources::scheme(&source.scheme);
+        let secrets: Vec<&str> = source.secrets.iter().map(ExposeSecret::expose_secret).collect();
+        let keyring = adapter.keyring(&secrets, &scheme).map_err(|error| unusable(error.to_string()))?;
+        Ok(Self {
+            channel: adapter.channel(),
+            provider: source.provider.clone(),
+            name: name.to_owned(),
+            adapter,
+            keyring,
+            scheme,
+            public: public(config, source, adapter.channel()),
+            base: base(url)?,
+        })
+    }
+
+    fn path(&self) -> String {
+        format!("/v1/{}/{}", self.channel, self.name)
+    }
+
+    /// Where it is posted to.
+    pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.base, self.path())
+    }
+
+    /// Signs a request, as of `now`.
+    pub(crate) fn sign(&self, unsigned: &Unsigned, now: Millis) -> Result<Request<Full<Bytes>>, CommandError> {
+        let wrong = |what: &str| CommandError::usage(what, "see `penstock send --help`");
+        let method: Method = unsigned.method.parse().map_err(|_| wrong("the method is none"))?;
+        let (public, own_query) = match &self.public {
+            Some((url, query)) => (url.clone(), query.as_deref()),
+            None => (self.url(), None),
+        };
+        let query = joined([own_query, unsigned.query.as_deref()]);
+        let headers: Vec<(String, Vec<u8>)> =
+            unsigned.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect();
+        let url = query.as_deref().map_or_else(|| public.clone(), |query| format!("{public}?{query}"));
+        let signed = {
+            let request = providers::Request {
+                method: &method,
+                url: &url,
+                query: query.as_deref(),
+                headers: &headers,
+                body: &unsigned.body,
+            };
+            self.adapter.sign(&request, &self.keyring, &self.scheme, now)
+        };
+        let signed = signed.ok_or_else(|| {
+            let what = format!("the secrets of {} can verify and not sign", self.name);
+            CommandError::usage(what, "add the private key (`whsk_..`) to `secrets` of a configuration for trying out")
+        })?;
+        let query = joined([query.as_deref(), signed.query.as_deref()]);
+        let target = query.map_or_else(|| self.path(), |query| format!("{}?{query}", self.path()));
+        let target: Uri = target.parse().map_err(|_| wrong("the query cannot be sent"))?;
+        let mut request = Request::new(Full::new(Bytes::from(unsigned.body.clone())));
+        *request.method_mut() = method;
+        *request.uri_mut() = target;
+        for (name, value) in headers.into_iter().chain(signed.headers) {
+            let name: HeaderName = name.parse().map_err(|_| wrong(&format!("{name:?} is no header's name")))?;
+            let value = HeaderValue::from_bytes(&value)
+                .map_err(|_| wrong(&format!("{name} has a value that cannot be sent")))?;
+            request.headers_mut().append(name, value);
+        }
+        Ok(request)
+    }
+}
+
+/// What the provider was told to call, as the gateway reckons it.
+fn public(config: &Config, source: &Source, channel: Channel) -> Option<(String, Option<String>)> {
+    if let Some(whole) = &source.public_url {
+        let url = whole.as_str();
+        return Some(
+            url.split_once('?').map_or((url.to_owned(), None), |(url, query)| (url.to_owned(), Some(query.to_owned()))),
+        );
+    }
+    let base = config.gateway.public_url.as_ref()?;
+    Some((format!("{}/v1/{channel}/{}", base.as_str(), source.name), None))
+}
+
+fn base(url: &str) -> Result<String, CommandError> {
+    let uri: Option<Uri> = url.parse().ok();
+    uri.as_ref()
+        .and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?)))
+        .ok_or_else(|| CommandError::usage(format!("{url:?} is no address"), "name one such as http://127.0.0.1:8080"))
+}
+
+fn joined<const N: usize>(pieces: [Option<&str>; N]) -> Option<String> {
+    let pieces: Vec<&str> = pieces.into_iter().flatten().filter(|piece| !piece.is_empty()).collect();
+    (!pieces.is_empty()).then(|| pieces.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::send::sample;
+    use proto::header::Pair;
+    use providers::Verdict;
+    use runtime::config::{Environment, Need, Requirements};
+
+    const SOURCES: &str = r#"
+        gateway.public_url = "https://in.example.com"
+        [[sources]]
+        name = "support"
+        channel = "sms"
+        provider = "twilio"
+        secrets = [{ value = "test-secret" }]
+        [[sources]]
+        name = "moved"
+        channel = "sms"
+        provider = "twilio"
+        secrets = [{ value = "test-secret" }]
+        public_url = "https://other.example.com/hook?team=a"
+        [[sources]]
+        name = "contact"
+        channel = "form"
+        provider = "generic"
+        secrets = [{ value = "in the URL" }]
+        [[sources]]
+        name = "orders"
+        channel = "webhook"
+        provider = "standard"
+        secrets = [{ value = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" }]
+        [[sources]]
+        name = "public"
+        channel = "webhook"
+        provider = "standard"
+        secrets = [{ value = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=" }]
+        "#;
+
+    fn config() -> Config {
+        Config::parse_for(SOURCES, "t.toml", &Environment::default(), Requirements::every(Need::Optional)).unwrap()
+    }
+
+    /// What the gateway finds of a request that was signed here.
+    fn verdict(name: &str, url: &str) -> Verdict {
+        let config = config();
+        let player = Player::new(&config, name, "http://127.0.0.1:8080").unwrap();
+        let now = Millis::from_unix(1_795_412_009_120).unwrap();
+        let chosen = sample::choose(player.channel, &player.provider, None).unwrap();
+        let unsigned = chosen.fill([7; 32], now.as_unix()).unwrap();
+        let request = player.sign(&unsigned, now).unwrap();
+        let headers: Vec<Pair> =
+            request.headers().iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())).collect();
+        let query = request.uri().query();
+        let url = query.map_or_else(|| url.to_owned(), |query| format!("{url}?{query}"));
+        let seen =
+            providers::Request { method: request.method(), url: &url, query, headers: &headers, body: &unsigned.body };
+        player.adapter.authenticate(&seen, &player.keyring, &player.scheme, now)
+    }
+
+    #[test]
+    fn what_is_signed_here_verifies_there() {
+        for (name, url) in [
+            ("support", "https://in.example.com/v1/sms/support"),
+            ("moved", "https://other.example.com/hook"),
+            ("contact", "https://in.example.com/v1/form/contact"),
+            ("orders", "https://in.example.com/v1/webhook/orders"),
+        ] {
+            assert_eq!(verdict(name, url), Verdict::Fits { secret: 0 }, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_not_there_is_answered_with_those_that_are() {
+        let error = Player::new(&config(), "suport", "http://127.0.0.1:1").unwrap_err();
+        assert!(error.next().contains("support, moved"), "{}", error.next());
+    }
+
+    #[test]
+    fn a_public_key_cannot_play_the_provider() {
+        let config = config();
+        let player = Player::new(&config, "public", "http://127.0.0.1:1").unwrap();
+        let unsigned = sample::choose(Channel::Webhook, "standard", None).unwrap().fill([7; 32], 0).unwrap();
+        let error = player.sign(&unsigned, Millis::from_unix(0).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("not sign"), "{error}");
+    }
+}
