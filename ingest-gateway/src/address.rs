@@ -8,11 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 /// The client's address. `forwarded` are the values of all `X-Forwarded-For` headers, in order.
-pub fn client<'a>(
-    peer: IpAddr,
-    forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
-    trusted: &[IpNet],
-) -> IpAddr {
+pub fn client<'a>(peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a [u8]>, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let mut client = peer.to_canonical();
     if !is_trusted(client) {

@@ -189,9 +189,8 @@ mod tests {
     #[tokio::test]
     async fn the_budget_is_held_as_long_as_any_copy_of_the_bytes() {
         let budget = Budget::new(4096);
-        let read = async |bytes: usize| {
-            read(&mut Full::new(Bytes::from(vec![0; bytes])), 1 << 20, TIME, &budget, 100).await
-        };
+        let read =
+            async |bytes: usize| read(&mut Full::new(Bytes::from(vec![0; bytes])), 1 << 20, TIME, &budget, 100).await;
         let first = read(2000).await.unwrap();
         assert_eq!(budget.used(), 3 * PIECE);
         let (copy, part) = (first.clone(), first.slice(5..6));

@@ -112,10 +112,16 @@ mod tests {
         let host = [("Host", "10.1.2.3:8080")];
         let url = |uri: &str, source: &Source, urls: &PublicUrls| public_url(&head(uri, &host), source, urls);
 
-        assert_eq!(url("/v1/form/contact?a=%2B&b='", source, &urls), "https://in.example.com/v1/form/contact?a=%2B&b='");
+        assert_eq!(
+            url("/v1/form/contact?a=%2B&b='", source, &urls),
+            "https://in.example.com/v1/form/contact?a=%2B&b='"
+        );
         assert_eq!(url("/v1/form/contact", source, &urls), "https://in.example.com/v1/form/contact");
         assert_eq!(url("/v1/webhook/own", configured, &urls), "https://u:p@own.example/hooks?tenant=1");
-        assert_eq!(url("/v1/webhook/own?tenant=1&x=2", configured, &urls), "https://u:p@own.example/hooks?tenant=1&x=2");
+        assert_eq!(
+            url("/v1/webhook/own?tenant=1&x=2", configured, &urls),
+            "https://u:p@own.example/hooks?tenant=1&x=2"
+        );
         let none = PublicUrls { base: None };
         assert_eq!(url("/v1/form/contact?q", source, &none), "http://10.1.2.3:8080/v1/form/contact?q");
         let http2 = head("https://h2.example/v1/form/contact", &[]);

@@ -130,14 +130,14 @@ impl Gateway {
         let mut ticket = self.draw();
         let source = route::source(&state.table, head.uri.path());
         let answer = match source {
-            Ok(source) => self.take(&state, source, &head, &mut body, peer, &mut ticket).await,
-            Err(_) => Err(Refusal::NotFound),
+            Some(source) => self.take(&state, source, &head, &mut body, peer, &mut ticket).await,
+            None => Err(Refusal::NotFound),
         };
         let answer = answer.unwrap_or_else(Answer::Refused);
 
         let mut response = answer.respond(ticket.id, ticket.jitter);
-        self.count(&state, source.ok(), &answer, started, ticket, response.status());
-        if matches!(answer, Answer::Refused(_)) && head.version < Version::HTTP_2 && !body.is_end_stream() {
+        self.count(&state, source, &answer, started, ticket, response.status());
+        if !body.is_end_stream() {
             leave(&head, body, &answer, &mut response);
         }
         response
@@ -258,7 +258,8 @@ impl Gateway {
         status: StatusCode,
     ) {
         let (outcome, took) = (answer.outcome(), started.elapsed());
-        let requests = source.and_then(|source| state.metrics(source)).map_or(&self.unknown, |metrics| &metrics.requests);
+        let requests =
+            source.and_then(|source| state.metrics(source)).map_or(&self.unknown, |metrics| &metrics.requests);
         requests.count(outcome, took);
         if ticket.corrected {
             self.metrics.clock_corrected.increment(1);
@@ -275,9 +276,11 @@ impl Gateway {
     }
 
     fn draw(&self) -> Ticket {
-        // Of a random UUID's 16 bytes, 6 bits are fixed, in the bytes left out here.
-        let [a, b, c, d, e, f, _, g, _, h, i, j, jitter, ..] = Uuid::new_v4().into_bytes();
-        let random = [a, b, c, d, e, f, g, h, i, j];
+        // Of a random UUID's 16 bytes, those from 6 to 8 are left out: some of their bits are fixed.
+        let drawn = Uuid::new_v4().into_bytes();
+        let byte = |place: usize| drawn.get(place).copied().unwrap_or_default();
+        let random = std::array::from_fn(|place| if place < 6 { byte(place) } else { byte(place + 3) });
+        let jitter = byte(15);
         let mut ticket = Ticket { random, jitter, id: Uuid::nil(), received_at: Millis::EPOCH, corrected: false };
         self.stamp(&mut ticket);
         ticket
@@ -351,7 +354,9 @@ impl Intake<'_> {
 fn leave(head: &Parts, body: Incoming, answer: &Answer, response: &mut Response<Full<Bytes>>) {
     let broken = matches!(answer, Answer::Refused(Refusal::TooSlow | Refusal::Broken));
     if broken {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if head.version < Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     } else if !head.headers.contains_key(EXPECT) {
         // Whoever asked first whether to send has not sent anything.
         linger(body);

@@ -1,7 +1,7 @@
 //! How much is taken from one address, from one source, and of one address's failed authentications.
 //!
 //! Memory is bounded whatever is tried: addresses that have been quiet are forgotten every second, and beyond
-//! [`MOST_ADDRESSES`] those that remain share [`SHARED`] places. Time is read by the limiters themselves.
+//! 100,000 those that come share 1,024 places. Time is read by the limiters themselves.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -203,24 +203,16 @@ mod tests {
         let clock = FakeRelativeClock::default();
         let limit = PerAddress::new("default", quota(RATE, 1), 100, clock.clone());
         for number in 0..100_000_u32 {
-            limit.check(IpAddr::from(number.to_be_bytes())).unwrap_or_default_over();
+            assert!(limit.check(IpAddr::from(number.to_be_bytes())).is_ok() || number > 100);
         }
         assert!(limit.limiter.len() <= 100 + 1024, "{}", limit.limiter.len());
         // The crowd is still limited, and forgotten once it is gone.
         let refused = (0..10_000_u32).filter(|number| limit.check(IpAddr::from(number.to_be_bytes())).is_err()).count();
         assert!(refused > 0);
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         limit.tidy();
         assert_eq!(limit.limiter.len(), 0);
         assert!(limit.check(address(1)).is_ok());
-    }
-
-    trait Ignored {
-        fn unwrap_or_default_over(self);
-    }
-
-    impl Ignored for Result<(), Over> {
-        fn unwrap_or_default_over(self) {}
     }
 
     #[test]

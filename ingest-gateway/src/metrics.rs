@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use providers::Flaw;
 
 use crate::sources::Source;
@@ -80,9 +82,7 @@ pub struct Requests {
 
 impl Requests {
     fn new(channel: &'static str, source: &str) -> Self {
-        let count = |outcome: Outcome| {
-            counter!("penstock_gateway_requests_total", "channel" => channel, "source" => source.to_owned(), "outcome" => outcome.as_str())
-        };
+        let count = |outcome: Outcome| counter!("penstock_gateway_requests_total", "channel" => channel, "source" => source.to_owned(), "outcome" => outcome.as_str());
         Self {
             outcomes: Outcome::ALL.map(count),
             duration: histogram!("penstock_gateway_request_duration_seconds", "channel" => channel),
@@ -121,12 +121,8 @@ impl SourceMetrics {
     /// Takes the handles of a source with so many secrets.
     pub fn new(source: &Source, secrets: usize) -> Self {
         let name = || source.name.as_str().to_owned();
-        let secret = |number: usize| {
-            counter!("penstock_gateway_secret_uses_total", "source" => name(), "secret" => number.to_string())
-        };
-        let flaw = |flaw: Flaw| {
-            counter!("penstock_gateway_wrong_signatures_total", "source" => name(), "flaw" => flaw.as_str())
-        };
+        let secret = |number: usize| counter!("penstock_gateway_secret_uses_total", "source" => name(), "secret" => number.to_string());
+        let flaw = |flaw: Flaw| counter!("penstock_gateway_wrong_signatures_total", "source" => name(), "flaw" => flaw.as_str());
         Self {
             requests: Requests::new(source.channel.as_str(), source.name.as_str()),
             observed: counter!("penstock_gateway_observed_total", "source" => name()),
@@ -170,13 +166,31 @@ impl GatewayMetrics {
     pub fn new() -> Self {
         describe_counter!("penstock_gateway_requests_total", "Requests, by what became of them.");
         describe_histogram!("penstock_gateway_request_duration_seconds", "From a request's head to its answer.");
-        describe_counter!("penstock_gateway_secret_uses_total", "Signatures that fit, by the place of the secret in `secrets`, from 1: one that stays at zero can go.");
-        describe_counter!("penstock_gateway_wrong_signatures_total", "Signatures and credentials that did not fit, by what is wrong with them.");
-        describe_counter!("penstock_gateway_observed_total", "Wrong signatures accepted because of verify = \"observe\".");
-        describe_counter!("penstock_gateway_over_limit_accepted_total", "Requests over the source's limit accepted because of over_limit = \"accept\".");
+        describe_counter!(
+            "penstock_gateway_secret_uses_total",
+            "Signatures that fit, by the place of the secret in `secrets`, from 1: one that stays at zero can go."
+        );
+        describe_counter!(
+            "penstock_gateway_wrong_signatures_total",
+            "Signatures and credentials that did not fit, by what is wrong with them."
+        );
+        describe_counter!(
+            "penstock_gateway_observed_total",
+            "Wrong signatures accepted because of verify = \"observe\"."
+        );
+        describe_counter!(
+            "penstock_gateway_over_limit_accepted_total",
+            "Requests over the source's limit accepted because of over_limit = \"accept\"."
+        );
         describe_gauge!("penstock_gateway_body_bytes", "Bytes of requests in memory, of gateway.body_budget.");
-        describe_counter!("penstock_gateway_clock_corrected_total", "Requests dated by the broker's clock because this machine's is more than 5 minutes off.");
-        describe_gauge!("penstock_gateway_clock_ahead_seconds", "How far the broker's clock is ahead of this machine's.");
+        describe_counter!(
+            "penstock_gateway_clock_corrected_total",
+            "Requests dated by the broker's clock because this machine's is more than 5 minutes off."
+        );
+        describe_gauge!(
+            "penstock_gateway_clock_ahead_seconds",
+            "How far the broker's clock is ahead of this machine's."
+        );
         describe_counter!("penstock_gateway_probes_total", "Empty messages published to see whether RAW takes any.");
         Self {
             body_bytes: gauge!("penstock_gateway_body_bytes"),

@@ -11,7 +11,7 @@ use proto::Verified;
 use uuid::Uuid;
 
 /// How long a request is remembered.
-const WINDOW: Duration = Duration::from_secs(120);
+const WINDOW: Duration = Duration::from_mins(2);
 /// Requests remembered at most, about 25 MiB; beyond, the oldest are forgotten first.
 const MOST: usize = 1 << 18;
 /// Locks, so that requests on different threads rarely wait for each other.

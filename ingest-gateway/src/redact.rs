@@ -66,7 +66,10 @@ impl Fingerprints {
 /// The value itself, so that two ways to write it have one fingerprint.
 fn decoded(value: &str) -> Vec<u8> {
     let padded = format!("v={value}");
-    form_urlencoded::parse(padded.as_bytes()).next().map(|(_, value)| value.into_owned().into_bytes()).unwrap_or_default()
+    form_urlencoded::parse(padded.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned().into_bytes())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use proto::subject::{self, SourceName};
 use proto::{Channel, Millis};
-use providers::{Adapter, KeyringError, Keyring, OverLimit, Request, Scheme, Verdict, Verify};
+use providers::{Adapter, Keyring, KeyringError, OverLimit, Request, Scheme, Verdict, Verify};
 use runtime::config::{self, AuthFailures, Config, OnDuplicate, Problems, Rate};
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 
 use crate::limits::{PerAddress, PerSource};
 use crate::redact::Fingerprints;
@@ -123,8 +123,10 @@ impl Table {
             publish_timeout: config.gateway.publish_timeout,
             requests: old_requests
                 .map_or_else(|| Arc::new(PerAddress::requests(limits.address)), |table| Arc::clone(&table.requests)),
-            failures: old_failures
-                .map_or_else(|| Arc::new(PerAddress::failures(limits.auth_failures)), |table| Arc::clone(&table.failures)),
+            failures: old_failures.map_or_else(
+                || Arc::new(PerAddress::failures(limits.auth_failures)),
+                |table| Arc::clone(&table.failures),
+            ),
             fingerprints: Fingerprints::derive(hash_key.map_or("", |key| key.expose_secret()).as_bytes()),
             address_rate: limits.address,
             failure_rate: limits.auth_failures,
@@ -156,7 +158,7 @@ fn build_source(
         .ok_or_else(|| problem("provider", "is not supported by this version"))?;
 
     let scheme = scheme(&source.scheme);
-    let secrets: Vec<&str> = source.secrets.iter().map(|secret| secret.expose_secret()).collect();
+    let secrets: Vec<&str> = source.secrets.iter().map(ExposeSecret::expose_secret).collect();
     let keyring = adapter.keyring(&secrets, &scheme).map_err(|error| problem(key_of(&error), &error.to_string()))?;
     let contract = adapter.contract();
     let limits = previous

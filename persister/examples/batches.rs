@@ -2,7 +2,7 @@
 //! and their redeliveries.
 //!
 //! `cargo run --release -p persister --example batches -- postgres://user@host/an_empty_database [batches]`
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for measuring, not for running")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a program for measuring: what is wrong ends it")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use proto::{
     Verified, id,
 };
 use serde_json::value::RawValue;
+use tokio::task::JoinSet;
 
 const BATCH: u32 = 500;
 const RULE: DedupRule = DedupRule { policy: Policy::Auto, window_ms: 691_200_000 };
@@ -76,7 +77,7 @@ fn delivered(n: u32, copy: u32) -> Delivered {
 /// Ten bytes that differ for every copy of every record.
 fn blake(n: u32, copy: u32) -> [u8; 10] {
     let key = KeyHasher::new(&HashKey::derive(b"r")).part(n.to_le_bytes()).part(copy.to_le_bytes()).finish();
-    key.as_bytes()[..10].try_into().unwrap()
+    key.as_bytes().first_chunk().copied().unwrap()
 }
 
 async fn write(store: &Store, batch: &[Delivered]) -> (Duration, Vec<Settled>) {
@@ -91,31 +92,26 @@ async fn write(store: &Store, batch: &[Delivered]) -> (Duration, Vec<Settled>) {
 
 /// Writes all batches over `sessions` at once and prints what a row took.
 async fn measure(store: &Arc<Store>, what: &str, sessions: u32, batches: u32, copy: u32, first: u32) {
-    let mut work: Vec<Vec<Vec<Delivered>>> = (0..sessions).map(|_| Vec::new()).collect();
-    for batch in 0..batches {
-        let from = first + batch * BATCH;
-        let records = (from..from + BATCH).map(|n| delivered(n, copy)).collect();
-        work[usize::try_from(batch % sessions).unwrap()].push(records);
-    }
+    let batch = |n| (first + n * BATCH..first + (n + 1) * BATCH).map(|n| delivered(n, copy)).collect::<Vec<_>>();
+    let work: Vec<Vec<_>> =
+        (0..sessions).map(|session| (session..batches).step_by(sessions as usize).map(batch).collect()).collect();
     let start = Instant::now();
-    let tasks: Vec<_> = work
-        .into_iter()
-        .map(|batches| {
-            let store = Arc::clone(store);
-            tokio::task::spawn(async move {
-                let (mut parsing, mut stored) = (Duration::ZERO, 0);
-                for batch in &batches {
-                    let (parsed, settled) = write(&store, batch).await;
-                    parsing += parsed;
-                    stored += settled.iter().filter(|one| **one == Settled::Ended(Outcome::Stored)).count();
-                }
-                (parsing, stored)
-            })
-        })
-        .collect();
+    let mut tasks = JoinSet::new();
+    for batches in work {
+        let store = Arc::clone(store);
+        tasks.spawn(async move {
+            let (mut parsing, mut stored) = (Duration::ZERO, 0);
+            for batch in &batches {
+                let (parsed, settled) = write(&store, batch).await;
+                parsing += parsed;
+                stored += settled.iter().filter(|one| **one == Settled::Ended(Outcome::Stored)).count();
+            }
+            (parsing, stored)
+        });
+    }
     let (mut parsing, mut stored) = (Duration::ZERO, 0);
-    for task in tasks {
-        let (parsed, rows) = task.await.unwrap();
+    while let Some(task) = tasks.join_next().await {
+        let (parsed, rows) = task.unwrap();
         parsing += parsed;
         stored += rows;
     }

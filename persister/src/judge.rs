@@ -135,7 +135,7 @@ impl Transaction {
             .await
             .map_err(JudgeError::Statement)?;
         let verdicts = sqlx::query_with(include_str!("sql/judge.sql"), judge)
-            .try_map(Verdict::read)
+            .try_map(|row| Verdict::read(&row))
             .fetch_all(&mut *transaction)
             .await
             .map_err(JudgeError::Statement)?;
@@ -165,42 +165,32 @@ impl Transaction {
 
 /// One row of the answer of `judge.sql`.
 struct Verdict {
-    ending: String,
-    ended_as: Option<String>,
+    word: String,
     original_id: Uuid,
-    in_messages: bool,
-    in_statuses: bool,
-    reopened: bool,
+    ended_in: Option<String>,
     writes: bool,
 }
 
 impl Verdict {
-    fn read(row: PgRow) -> Result<Self, sqlx::Error> {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            ending: row.try_get("ending")?,
-            ended_as: row.try_get("ended_as")?,
+            word: row.try_get("verdict")?,
             original_id: row.try_get("original")?,
-            in_messages: row.try_get("in_messages")?,
-            in_statuses: row.try_get("in_statuses")?,
-            reopened: row.try_get("reopened")?,
+            ended_in: row.try_get("ended_in")?,
             writes: row.try_get("writes")?,
         })
     }
 
-    fn writes(&self) -> bool {
-        self.ending == "row" && self.writes
-    }
-
     fn outcome(&self, written: bool) -> Result<Judged, JudgeError> {
         let original_id = self.original_id;
-        let had_row = self.in_messages || self.in_statuses;
-        Ok(Some(match (self.ending.as_str(), self.ended_as.as_deref()) {
-            ("again", _) => return Ok(None),
-            ("row", _) if written && had_row => Outcome::Updated,
-            ("row", _) if written => Outcome::Stored,
-            ("row", _) => Outcome::Redelivered,
-            ("erased", _) | ("ended", Some("erased")) => Outcome::Erased { original_id },
-            ("repeat" | "ended", _) => Outcome::Duplicate { original_id },
+        let had_row = matches!(self.ended_in.as_deref(), Some("messages" | "message_statuses"));
+        Ok(Some(match self.word.as_str() {
+            "again" => return Ok(None),
+            "row" if written && had_row => Outcome::Updated,
+            "row" if written => Outcome::Stored,
+            "row" => Outcome::Redelivered,
+            "repeat" => Outcome::Duplicate { original_id },
+            "erased" => Outcome::Erased { original_id },
             _ => return Err(JudgeError::Answer),
         }))
     }
@@ -213,11 +203,13 @@ async fn clear_other_endings(
     records: &[Record],
     verdicts: &[Verdict],
 ) -> Result<(), JudgeError> {
-    for (record, verdict) in records.iter().zip(verdicts).filter(|(_, verdict)| verdict.writes()) {
-        let other = match record.class {
-            Class::Message if verdict.in_statuses => "DELETE FROM message_statuses WHERE received_at = $1 AND id = $2",
-            Class::Status if verdict.in_messages => "DELETE FROM messages WHERE received_at = $1 AND id = $2",
-            _ if verdict.reopened => "DELETE FROM duplicates WHERE received_at = $1 AND id = $2",
+    for (record, verdict) in records.iter().zip(verdicts).filter(|(_, verdict)| verdict.writes) {
+        let other = match (record.class, verdict.ended_in.as_deref()) {
+            (Class::Message, Some("message_statuses")) => {
+                "DELETE FROM message_statuses WHERE received_at = $1 AND id = $2"
+            }
+            (Class::Status, Some("messages")) => "DELETE FROM messages WHERE received_at = $1 AND id = $2",
+            (_, Some("duplicates")) => "DELETE FROM duplicates WHERE received_at = $1 AND id = $2",
             _ => continue,
         };
         sqlx::query(other)
@@ -239,7 +231,7 @@ async fn write(
     verdicts: &[Verdict],
 ) -> Result<Vec<Uuid>, JudgeError> {
     let of_class = records.iter().zip(verdicts).filter(|(record, _)| record.class == class);
-    let writes: Vec<bool> = of_class.map(|(_, verdict)| verdict.writes()).collect();
+    let writes: Vec<bool> = of_class.map(|(_, verdict)| verdict.writes).collect();
     if !writes.contains(&true) {
         return Ok(Vec::new());
     }

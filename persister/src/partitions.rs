@@ -110,28 +110,31 @@ impl Partitions {
 /// Makes a month of every table, if it is not there. One simple query of several statements is one transaction, so
 /// the lock holds to its end and nothing is left half made.
 async fn make(pool: &PgPool, month: Month) -> Result<(), sqlx::Error> {
-    let mut statements = format!("{LOCK};");
-    for table in TABLES {
-        let partition = month.partition_of(table);
-        let (from, to) = (month.first_moment(), month.next().first_moment());
-        statements.push_str(&format!(
-            "DO $$ BEGIN
-                IF NOT EXISTS (
-                    SELECT FROM pg_inherits WHERE inhrelid = to_regclass('{partition}')
-                        AND inhparent = '{table}'::regclass
-                ) THEN
-                    CREATE TABLE IF NOT EXISTS {partition} (
-                        LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE
-                    );
-                    ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ('{from}') TO ('{to}');
-                END IF;
-            END $$;"
-        ));
-    }
+    let statements: Vec<String> = TABLES.iter().map(|table| make_one(table, month)).collect();
+    let statements = format!("{LOCK};{}", statements.concat());
     // Made of table names of ours and of numbers.
     sqlx::raw_sql(AssertSqlSafe(statements)).execute(pool).await?;
     tracing::info!(%month, "month is there");
     Ok(())
+}
+
+/// The statement that makes a month of one table, if it is not there.
+fn make_one(table: &str, month: Month) -> String {
+    let partition = month.partition_of(table);
+    let (from, to) = (month.first_moment(), month.next().first_moment());
+    format!(
+        "DO $$ BEGIN
+            IF NOT EXISTS (
+                SELECT FROM pg_inherits
+                WHERE inhrelid = to_regclass('{partition}') AND inhparent = '{table}'::regclass
+            ) THEN
+                CREATE TABLE IF NOT EXISTS {partition} (
+                    LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE
+                );
+                ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ('{from}') TO ('{to}');
+            END IF;
+        END $$;"
+    )
 }
 
 /// Drops the months that ended at or before `cutoff`, oldest first, at most `most` partitions. Waits at most a second

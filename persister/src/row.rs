@@ -192,8 +192,8 @@ struct Sender<'a> {
 
 #[derive(Debug, Deserialize)]
 struct Status<'a> {
-    #[serde(borrow)]
-    status: Cow<'a, str>,
+    #[serde(borrow, rename = "status")]
+    word: Cow<'a, str>,
     occurred_at: Option<Millis>,
     #[serde(borrow)]
     recipient: Option<Text<'a>>,
@@ -324,7 +324,7 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn status(&self) -> Option<&str> {
-        self.status.as_ref().map(|status| &*status.status)
+        self.status.as_ref().map(|status| &*status.word)
     }
 
     pub(crate) fn recipient(&self) -> Option<&str> {

@@ -28,6 +28,7 @@ pub struct Admin {
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     pub(crate) process: metrics_process::Collector,
+    pub(crate) ready: metrics::Gauge,
     pub(crate) loaded: tokio::sync::watch::Receiver<Arc<Loaded>>,
     pub(crate) started_at: i64,
 }
@@ -85,6 +86,7 @@ impl Admin {
 
     fn metrics(&self) -> Response<Full<Bytes>> {
         self.process.collect();
+        self.ready.set(if self.health.is_ready() { 1.0 } else { 0.0 });
         let mut response = text(StatusCode::OK, self.metrics.render());
         response
             .headers_mut()

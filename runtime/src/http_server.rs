@@ -24,7 +24,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
@@ -41,8 +41,10 @@ const HEADER_LIST_BYTES: u32 = 16 * 1024;
 const HEADER_COUNT: usize = 100;
 /// Streams one HTTP/2 connection may have open.
 const H2_STREAMS: u32 = 200;
+/// Connections that may wait to be accepted; beyond, clients wait a second before they try again.
+const BACKLOG: u32 = 4096;
 /// Connections accepted after shutdown was asked for: those that were there before the listener closed.
-const LATE_CONNECTIONS: usize = 4096;
+const LATE_CONNECTIONS: usize = BACKLOG as usize;
 /// How long an idle HTTP/1 connection stays open at shutdown, for the request that may be on its way.
 const LAST_CALL: Duration = Duration::from_secs(1);
 /// How long the rest of a refused body is read, so that its sender can read the answer.
@@ -71,7 +73,14 @@ pub struct ListenError {
 
 /// Binds `address`; `setting` is the key to change where that fails.
 pub async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|source| ListenError { address, setting, source })
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // What a stopped process leaves in TIME_WAIT must not keep the next one from its address.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|source| ListenError { address, setting, source })
 }
 
 /// Answers requests until `shutdown`, then finishes those that are open.
@@ -132,7 +141,10 @@ where
 /// not cut off before it reads the answer.
 pub fn linger(mut body: Incoming) {
     let read = async move { while let Some(Ok(_)) = body.frame().await {} };
-    #[expect(clippy::disallowed_methods, reason = "ends by itself, and there is nothing to supervise: at most one a stream")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends by itself, and there is nothing to supervise: at most one a stream"
+    )]
     tokio::spawn(timeout(LINGER, read));
 }
 
@@ -292,3 +304,6 @@ fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(Duration::from_secs(10));
     builder
 }
+
+#[cfg(test)]
+mod tests;

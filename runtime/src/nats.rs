@@ -3,9 +3,9 @@
 //! The library's defaults need up to three minutes to notice a frozen server. Here pings go out every two seconds, and
 //! publishes that time out one after the other force a new connection, to another server where there is one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::{Client, ConnectError, ConnectOptions, Event, ServerAddr};
@@ -25,6 +25,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const API_TIMEOUT: Duration = Duration::from_secs(5);
 /// So many publishes in a row without an answer, and the connection is made anew.
 const TIMEOUTS_BEFORE_RECONNECT: u32 = 3;
+/// How long a new connection is given before the next is forced. The publishes that time out in between were sent over
+/// the old one, and there can be thousands of them.
+const BETWEEN_FORCED: Duration = Duration::from_secs(5);
 /// Publishes that wait for their acknowledgement at once; more wait for a place.
 const MAX_INFLIGHT: usize = 8192;
 
@@ -48,6 +51,7 @@ pub struct Nats {
     client: Client,
     jetstream: Context,
     timeouts: Arc<AtomicU32>,
+    forced_at: Arc<Mutex<Option<Instant>>>,
     forced: Counter,
 }
 
@@ -98,6 +102,7 @@ impl Nats {
             client,
             jetstream,
             timeouts: Arc::default(),
+            forced_at: Arc::default(),
             forced: counter!("penstock_nats_reconnects_forced_total"),
         })
     }
@@ -123,11 +128,23 @@ impl Nats {
             return;
         }
         self.timeouts.store(0, Ordering::Relaxed);
+        if !self.may_force() {
+            return;
+        }
         self.forced.increment(1);
         warn!("publishes time out one after the other: connecting anew");
         if let Err(error) = self.client.force_reconnect().await {
             debug!(%error, "could not ask for a new connection");
         }
+    }
+
+    fn may_force(&self) -> bool {
+        let mut forced_at = self.forced_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if forced_at.is_some_and(|at| at.elapsed() < BETWEEN_FORCED) {
+            return false;
+        }
+        *forced_at = Some(Instant::now());
+        true
     }
 
     /// Waits until everything handed to the client is on the wire, at most `limit`.
@@ -142,7 +159,7 @@ impl Nats {
 
 /// The library does not look at the credentials in a URL. All servers of a cluster take the same ones, so the first
 /// address that has some counts.
-fn sign_in(addresses: &[ServerAddr]) -> ConnectOptions {
+pub fn sign_in(addresses: &[ServerAddr]) -> ConnectOptions {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let Some((user, address)) = addresses.iter().find_map(|address| Some((address.username()?, address))) else {
         return ConnectOptions::new();

@@ -180,6 +180,7 @@ fn refuse(code: u8, why: &str) -> ExitCode {
 async fn play(role: Role, config: Config, config_file: Option<PathBuf>, metrics: Metrics) -> ExitCode {
     describe_gauge!("penstock_build_info", "1, with the version and role of the process.");
     gauge!("penstock_build_info", "version" => VERSION, "role" => role.name).set(1.0);
+    describe_gauge!("penstock_ready", "1 where the process can do its job now, as /readyz says; 0 otherwise.");
     let shutdown = CancellationToken::new();
     let abort = CancellationToken::new();
     let signals = match Signals::listen() {
@@ -207,6 +208,7 @@ async fn play(role: Role, config: Config, config_file: Option<PathBuf>, metrics:
         health: health.clone(),
         metrics: metrics.clone(),
         process: metrics_process::Collector::default(),
+        ready: gauge!("penstock_ready", "role" => role.name),
         loaded,
         started_at: now_millis(),
     };

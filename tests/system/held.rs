@@ -15,7 +15,7 @@ async fn a_wrong_signature_is_held_by_default_where_a_401_is_final() {
     let pipeline = shared::pipeline().await;
     let answer = pipeline.post(&twilio_request("a wrong token", "held", &FIELDS)).await;
     assert_eq!(answer.status, 200, "{answer}");
-    assert!(answer.header("Penstock-Stored").is_none(), "not in RAW: {answer}");
+    assert!(answer.header("Penstock-Stored").is_none_or(|place| place.starts_with("HELD/")), "not in RAW: {answer}");
     security_headers(&answer);
     let held = pipeline.broker.last("HELD", "held.sms.held").await.unwrap();
     assert_eq!(held.headers.get("Penstock-Id").map(|id| id.as_str().to_owned()), Some(answer.id().to_string()));

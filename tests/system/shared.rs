@@ -58,6 +58,7 @@ fn sources() -> Vec<String> {
         source("form", "generic", "addresses", UNLIMITED),
         // Text, poison.
         source("webhook", "none", "text", ""),
+        source("webhook", "none", "bytes", "dedup = { policy = \"off\" }\n"),
         source("form", "generic", "text-form", ""),
         source("webhook", "none", "poison", UNLIMITED),
         source("webhook", "none", "secrets", "id_field = \"id\"\n"),

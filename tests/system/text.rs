@@ -72,7 +72,8 @@ async fn a_key_with_nul_and_a_number_beyond_all_bounds_do_not_stop_a_message() {
     let answer = pipeline.post(&Request::json("/v1/webhook/text", body)).await;
     let row = pipeline.row("messages", answer.accepted()).await;
     assert_eq!(row["metadata"]["fields"]["ab"], 1, "{row:#}");
-    assert_eq!(row["metadata"]["fields"]["huge"], "1e400000", "{row:#}");
+    let huge = row["metadata"]["fields"]["huge"].as_str().unwrap_or_default();
+    assert_eq!(huge.to_lowercase().replace('+', ""), "1e400000", "{row:#}");
     let notes = row["truncations"].to_string();
     assert!(notes.contains("nul") && notes.contains("number"), "{row:#}");
 }
@@ -103,7 +104,8 @@ async fn a_form_in_another_charset_is_read_in_it() {
 
     let broken = Request::post(path, "message=caf%E9+%zz").header("Content-Type", "application/x-www-form-urlencoded");
     let row = pipeline.row("messages", pipeline.post(&broken).await.accepted()).await;
-    assert_eq!(row["text"], "caf\u{fffd} %zz", "{row:#}");
+    // No charset is named and it is no UTF-8: the one that such forms are most likely in.
+    assert_eq!(row["text"], "café %zz", "{row:#}");
 
     let nul = Request::post(path, "message=a%00b").header("Content-Type", "application/x-www-form-urlencoded");
     let row = pipeline.row("messages", pipeline.post(&nul).await.accepted()).await;

@@ -30,8 +30,10 @@ fn header(answer: &Answer, name: &str) -> Option<String> {
     answer.respond(id(), 7).headers().get(name).map(|value| value.to_str().unwrap().to_owned())
 }
 
-/// One row: the answer, its status, its media type, its body (of a problem: the detail), one more header.
-fn table() -> Vec<(Answer, u16, &'static str, String, Option<(&'static str, &'static str)>)> {
+/// The answer, its status, its media type, its body (of a problem: a part of the detail), one more header.
+type Row = (Answer, u16, &'static str, String, Option<(&'static str, &'static str)>);
+
+fn table() -> Vec<Row> {
     let first = Uuid::from_u128(5);
     let accepted = format!(r#"{{"id":"{ID_TEXT}","status":"accepted"}}"#);
     let duplicate = format!(r#"{{"id":"{ID_TEXT}","status":"duplicate","repeat_of":"{first}"}}"#);
@@ -46,7 +48,13 @@ fn table() -> Vec<(Answer, u16, &'static str, String, Option<(&'static str, &'st
         (Answer::Held { sequence: 3 }, 200, JSON, held, Some(("penstock-stored", "HELD/3"))),
         (Answer::Conflict { repeat_of: first }, 409, JSON, duplicate, None),
         (problem(Refusal::NotFound), 404, PROBLEM, detail("no such source"), None),
-        (problem(Refusal::Method(&[Method::POST, Method::GET])), 405, PROBLEM, detail("Allow"), Some(("allow", "POST, GET"))),
+        (
+            problem(Refusal::Method(&[Method::POST, Method::GET])),
+            405,
+            PROBLEM,
+            detail("Allow"),
+            Some(("allow", "POST, GET")),
+        ),
         (problem(Refusal::MediaType), 415, PROBLEM, detail("Content-Type"), None),
         (problem(Refusal::TargetTooLong), 414, PROBLEM, detail("too long"), None),
         (problem(Refusal::HeadersTooLarge), 431, PROBLEM, detail("headers"), None),
@@ -55,9 +63,21 @@ fn table() -> Vec<(Answer, u16, &'static str, String, Option<(&'static str, &'st
         (problem(Refusal::Broken), 400, PROBLEM, detail("ended"), None),
         (problem(Refusal::Bad(BadRequest::NotJson)), 400, PROBLEM, detail("JSON"), None),
         (problem(Refusal::Bad(BadRequest::Encoding)), 415, PROBLEM, detail("gzip"), None),
-        (problem(Refusal::Unauthorized(Flaw::Missing)), 401, PROBLEM, detail("missing"), Some(("www-authenticate", "Signature realm=\"penstock\""))),
+        (
+            problem(Refusal::Unauthorized(Flaw::Missing)),
+            401,
+            PROBLEM,
+            detail("missing"),
+            Some(("www-authenticate", "Signature realm=\"penstock\"")),
+        ),
         (over(StatusCode::TOO_MANY_REQUESTS), 429, PROBLEM, detail("Retry-After"), Some(("retry-after", "3"))),
-        (over(StatusCode::SERVICE_UNAVAILABLE), 503, PROBLEM, detail("Retry-After"), Some(("ratelimit", "\"webhook\";r=0;t=2"))),
+        (
+            over(StatusCode::SERVICE_UNAVAILABLE),
+            503,
+            PROBLEM,
+            detail("Retry-After"),
+            Some(("ratelimit", "\"webhook\";r=0;t=2")),
+        ),
         (problem(Refusal::Overloaded), 503, PROBLEM, detail("Retry-After"), Some(("retry-after", "3"))),
         (problem(Refusal::CannotStore), 503, PROBLEM, detail("Retry-After"), Some(("retry-after", "3"))),
     ]
@@ -125,7 +145,8 @@ fn a_limit_is_told_in_both_notations() {
 
 #[test]
 fn clients_are_asked_back_at_different_times() {
-    let waits: std::collections::HashSet<u64> = (0..=255).map(|jitter| spread(Duration::from_secs(2), jitter)).collect();
+    let waits: std::collections::HashSet<u64> =
+        (0..=255).map(|jitter| spread(Duration::from_secs(2), jitter)).collect();
     assert_eq!(waits, [2, 3, 4].into());
     assert!((0..=255).all(|jitter| spread(Duration::ZERO, jitter) >= 1));
 }

@@ -106,6 +106,11 @@ pub(crate) fn age(seconds: f64) -> String {
     }
 }
 
+/// A length of time that somebody set: `8 days`, `10m`.
+pub(crate) fn set_time(time: std::time::Duration) -> String {
+    humantime::format_duration(time).to_string().replace("day", " day")
+}
+
 /// An amount of bytes: `512 B`, `1.5 MiB`.
 pub(crate) fn bytes(amount: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -153,6 +158,10 @@ mod tests {
     #[test]
     fn amounts_are_said_in_few_words() {
         assert_eq!([0.35, 4.24, 200.0, 7500.0, 529_200.0].map(age), ["350ms", "4.2s", "3m 20s", "2h 5m", "6d 3h"]);
+        assert_eq!(
+            [691_200, 86_400, 600].map(|s| set_time(std::time::Duration::from_secs(s))),
+            ["8 days", "1 day", "10m"]
+        );
         assert_eq!([0, 1023, 1536, 10 * 1024 * 1024].map(bytes), ["0 B", "1023 B", "1.5 KiB", "10.0 MiB"]);
         assert_eq!([1, 123, 1234, 1_234_567].map(count), ["1", "123", "1,234", "1,234,567"]);
         assert_eq!(

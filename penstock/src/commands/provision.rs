@@ -32,7 +32,9 @@ pub(crate) async fn run(args: ProvisionArgs) -> Answer {
 
 fn failed(error: ProvisionError) -> CommandError {
     let next = match &error {
-        ProvisionError::Wrong(_) => "these properties cannot be changed in place: see docs/operations.md",
+        ProvisionError::Wrong(_) => {
+            "these properties cannot be changed in place: use another NATS account, or delete the stream once nothing in it is needed"
+        }
         _ => "look at NATS' log; the user needs every right (in deploy/nats-users.conf: `admin`)",
     };
     match error {

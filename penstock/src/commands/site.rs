@@ -7,11 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_nats::ServerAddr;
 use clap::Args;
 use persister::Store;
 use runtime::config::{Config, Environment, Need, Requirements, Secret};
 use runtime::health::Health;
-use runtime::nats::Nats;
+use runtime::nats::{Nats, sign_in};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
@@ -216,8 +217,9 @@ impl Site {
         };
         // The connection itself goes on trying for ever, which a worker wants and a person does not: so a first one
         // that does not, and that knows the reason.
-        let addresses: Vec<String> = url.expose_secret().split(',').map(|url| url.trim().to_owned()).collect();
-        let first = async_nats::ConnectOptions::new().connection_timeout(CONNECT).connect(addresses);
+        let addresses = url.expose_secret().split(',').filter_map(|address| address.trim().parse().ok());
+        let addresses: Vec<ServerAddr> = addresses.collect();
+        let first = sign_in(&addresses).connection_timeout(CONNECT).connect(addresses);
         match tokio::time::timeout(CONNECT, first).await {
             Ok(Ok(client)) => drop(client),
             Ok(Err(error)) => return Err(unreachable().because(error)),

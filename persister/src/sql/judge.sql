@@ -94,7 +94,7 @@ judged AS (
 ),
 -- What each record would do to its key: take it over, leave a window beside it, or give it back (keys.sql gave it to
 -- a record that turns out to have ended as a repeat).
-claiming AS (
+claiming AS MATERIALIZED (
     SELECT
         *,
         CASE
@@ -105,19 +105,22 @@ claiming AS (
     FROM judged
 ),
 -- One change of a key at a time: the others that want to change it are judged again, against the key as it is then;
--- and so is everyone judged against a holder that gives its key back.
-turns AS (
-    SELECT
-        *,
-        row_number() OVER (PARTITION BY dedup_key, claim IS NULL ORDER BY received_at, id) AS turn,
-        bool_or(claim = 'drop') OVER (PARTITION BY dedup_key) AS dropping
+-- and so is everyone judged against a holder that gives its key back. Mostly nobody changes any, which is why this is
+-- not written with window functions: they would sort every batch (2 us a row).
+first_claims AS MATERIALIZED (
+    SELECT DISTINCT ON (dedup_key) dedup_key, id
     FROM claiming
+    WHERE claim IS NOT NULL
+    ORDER BY dedup_key, claim <> 'drop', received_at, id
 ),
 decided AS MATERIALIZED (
     SELECT
         *,
-        CASE WHEN dropping THEN coalesce(claim = 'drop', false) ELSE claim IS NULL OR turn = 1 END AS settled
-    FROM turns
+        CASE
+            WHEN claim IS NOT NULL THEN id IN (SELECT id FROM first_claims)
+            ELSE dedup_key NOT IN (SELECT dedup_key FROM claiming WHERE claim = 'drop')
+        END AS settled
+    FROM claiming
 ),
 kept_windows AS (
     INSERT INTO past_keys (dedup_key, id, received_at, expires_at, erased_at)
@@ -166,15 +169,18 @@ closed_entries AS (
     WHERE j.settled AND e.id = j.id AND e.closed_at IS NULL
 )
 SELECT
-    place,
-    CASE WHEN settled THEN ending ELSE 'again' END AS ending,
-    ended_as,
-    CASE WHEN ending = 'ended' THEN repeat_of ELSE original END AS original,
-    in_messages,
-    in_statuses,
-    coalesce(reopened, false) AS reopened,
-    -- Whether content is to be written: a first row, or a correction that is newer than the row and of nobody erased.
     CASE
+        WHEN NOT settled THEN 'again'
+        WHEN ending <> 'ended' THEN ending
+        ELSE ended_as
+    END AS verdict,
+    CASE WHEN ending = 'ended' THEN repeat_of ELSE original END AS original,
+    -- The table that holds the ending the id has; for duplicates only where it is to be judged anew.
+    CASE
+        WHEN in_messages THEN 'messages' WHEN in_statuses THEN 'message_statuses' WHEN reopened THEN 'duplicates'
+    END AS ended_in,
+    -- Whether content is to be written: a first row, or a correction that is newer than the row and of nobody erased.
+    ending = 'row' AND CASE
         WHEN NOT (in_messages OR in_statuses) THEN true
         WHEN original = id AND original_erased_at IS NOT NULL THEN false
         ELSE coalesce(replay_sequence > coalesce(row_sequence, -1), false)

@@ -2,7 +2,6 @@
 //!
 //! The server ends with the test process, however that ends: it is started by a shell that waits for its standard
 //! input to close. Where there is no server to start, the test fails and says how to get one.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
@@ -18,25 +17,25 @@ use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Executor as _};
 
 /// A database with Penstock's tables in it.
-pub struct Database {
+pub(crate) struct Database {
     /// Where it is.
-    pub url: String,
+    pub(crate) url: String,
     /// Connections for looking at it, with the server's own settings.
-    pub pool: PgPool,
+    pub(crate) pool: PgPool,
     /// The store under test.
-    pub store: Store,
+    pub(crate) store: Store,
 }
 
 impl Database {
     /// Makes one, tables included.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let database = Self::without_tables().await;
         database.store.migrate().await.unwrap();
         database
     }
 
     /// Makes an empty one.
-    pub async fn without_tables() -> Self {
+    pub(crate) async fn without_tables() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let server = server();
@@ -50,23 +49,23 @@ impl Database {
     }
 
     /// The one number that a statement answers.
-    pub async fn number(&self, statement: &str) -> i64 {
+    pub(crate) async fn number(&self, statement: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(statement.to_owned())).fetch_one(&self.pool).await.unwrap()
     }
 
     /// The texts that a statement answers.
-    pub async fn texts(&self, statement: &str) -> Vec<String> {
+    pub(crate) async fn texts(&self, statement: &str) -> Vec<String> {
         sqlx::query_scalar(AssertSqlSafe(statement.to_owned())).fetch_all(&self.pool).await.unwrap()
     }
 
     /// Runs a statement.
-    pub async fn run(&self, statement: &str) {
+    pub(crate) async fn run(&self, statement: &str) {
         sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&self.pool).await.unwrap();
     }
 }
 
 /// Asks again until the answer is yes; fails after ten seconds.
-pub async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !ask().await {
         assert!(Instant::now() < deadline, "not within ten seconds: {what}");

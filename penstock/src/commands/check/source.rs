@@ -97,7 +97,7 @@ fn limit(source: &Source, contract: &Contract) -> String {
 }
 
 fn repeats(config: &Config, source: &Source) -> String {
-    let words = |window| humantime::format_duration(window).to_string();
+    let words = out::set_time;
     let own = source.dedup.window;
     let by_id = words(own.unwrap_or(config.dedup.window));
     let by_content = |own: Option<_>| words(own.unwrap_or(config.dedup.content_window));
@@ -175,7 +175,7 @@ mod tests {
         assert!(property(&twilio, "verify").starts_with("hold") && property(&twilio, "verify").contains("default"));
         assert_eq!(property(&twilio, "secrets"), "2 live at once");
         assert!(property(&twilio, "limit").contains("up to ten times as many, then 503"), "{twilio:?}");
-        assert!(property(&twilio, "repeats").contains("for 8days"), "{twilio:?}");
+        assert!(property(&twilio, "repeats").contains("for 8 days"), "{twilio:?}");
         assert!(twilio.warnings.iter().any(|warning| warning.contains("public_url")));
     }
 

@@ -2,6 +2,7 @@
 
 mod entries;
 mod list;
+mod record;
 mod remove;
 mod replay;
 mod resend;
@@ -10,6 +11,8 @@ mod show;
 use clap::{Args, Subcommand};
 
 use super::error::Answer;
+
+pub(crate) use self::record::record_missing;
 
 /// What `penstock dlq` is told.
 #[derive(Debug, Args)]

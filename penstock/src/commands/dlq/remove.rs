@@ -1,12 +1,13 @@
 //! `penstock dlq drop`: gives up on entries for good.
 //!
 //! First the table says `dropped`, then the message goes: interrupted in between, the entry is listed as closed and
-//! dropping it again takes it away. An entry that the persister has not recorded is not dropped: its record would end
-//! nowhere, and every accepted record has an ending that can be told.
+//! dropping it again takes it away. An entry without a row is never dropped: its record would end nowhere, and every
+//! accepted record has an ending that can be told.
 
 use std::io::{IsTerminal as _, Write as _};
 
 use clap::Args;
+use persister::Store;
 use runtime::nats::Nats;
 use runtime::topology::DLQ;
 use uuid::Uuid;
@@ -36,7 +37,7 @@ const RECORDER: &str = "persister-dead-letters";
 pub(crate) async fn run(args: DropArgs) -> Answer {
     let site = args.place.site()?;
     let nats = site.nats().await?;
-    let database = Database::connect(&site).await?;
+    let (database, store) = (Database::connect(&site).await?, site.store().await?);
     let mut letters = Vec::new();
     for id in &args.ids {
         letters.extend(of_id(&nats, *id).await?);
@@ -51,18 +52,23 @@ pub(crate) async fn run(args: DropArgs) -> Answer {
         return Ok(Ending::Finding);
     }
     for letter in &letters {
-        drop_one(&nats, &database, letter).await?;
+        drop_one(&nats, &database, &store, letter).await?;
     }
     out::line(format!("dropped {}", out::several(letters.len(), "entry", "entries")));
     Ok(Ending::Clean)
 }
 
-async fn drop_one(nats: &Nats, database: &Database, letter: &Letter) -> Result<(), CommandError> {
+async fn drop_one(nats: &Nats, database: &Database, store: &Store, letter: &Letter) -> Result<(), CommandError> {
     let recorded = nats.consumer_info(DLQ, RECORDER).await?.ack_floor.stream_seq;
     // A delivery still in the persister's hands would open the entry again.
-    if recorded < letter.message.sequence || !database.drop_entry(letter.envelope.record).await? {
+    if recorded < letter.message.sequence {
         let what = format!("the persister has not recorded {} yet", letter.envelope.record);
         return Err(CommandError::finding(what, "look with `penstock status` whether it runs, then try again"));
+    }
+    if !database.drop_entry(letter.envelope.record).await? {
+        // It had a row, and the tables were emptied since.
+        store.record_dead_letters(std::slice::from_ref(&letter.envelope)).await?;
+        database.drop_entry(letter.envelope.record).await?;
     }
     stream::delete(nats, DLQ, letter.message.sequence).await
 }

@@ -71,18 +71,7 @@ pub(crate) async fn run(args: ReplayArgs) -> Answer {
     let run = args.run.unwrap_or_else(resend::run_name);
     let mut open = 0;
     for batch in letters.chunks(BATCH) {
-        let sent = send(&nats, batch, &run).await?;
-        let closed = wait_closed(&database, &sent, args.wait).await?;
-        open += batch.len() - closed.len();
-        for letter in batch.iter().filter(|letter| closed.contains(&letter.envelope.record)) {
-            stream::delete(&nats, DLQ, letter.message.sequence).await?;
-            out::line(format!("{}  {}", letter.envelope.record, out::good("has its ending; taken out of DLQ")));
-        }
-        for letter in batch.iter().filter(|letter| sent.contains(&letter.envelope.record)) {
-            if !closed.contains(&letter.envelope.record) {
-                out::line(format!("{}  {}", letter.envelope.record, out::bad("is still open; it stays in DLQ")));
-            }
-        }
+        open += replay_batch(&nats, &database, batch, &run, args.wait).await?;
     }
     out::line(format!("run {run}: {} closed, {open} open", letters.len() - open));
     if open > 0 {
@@ -91,6 +80,32 @@ pub(crate) async fn run(args: ReplayArgs) -> Answer {
         );
     }
     Ok(Ending::finding_if(open > 0))
+}
+
+/// Sends those that are open, waits, and takes out those that are closed; how many are still open.
+async fn replay_batch(
+    nats: &Nats,
+    database: &Database,
+    batch: &[Letter],
+    run: &str,
+    wait: Duration,
+) -> Result<usize, CommandError> {
+    let ids: BTreeSet<Uuid> = batch.iter().map(|letter| letter.envelope.record).collect();
+    let mut closed = closed(database, &ids).await?;
+    let is_open = |letter: &&Letter| !closed.contains(&letter.envelope.record);
+    let left: Vec<&Letter> = batch.iter().filter(is_open).collect();
+    let sent = send(nats, &left, run).await?;
+    closed.extend(wait_closed(database, &sent, wait).await?);
+    for letter in batch {
+        let id = letter.envelope.record;
+        if closed.contains(&id) {
+            stream::delete(nats, DLQ, letter.message.sequence).await?;
+            out::line(format!("{id}  {}", out::good("has its ending; taken out of DLQ")));
+        } else if sent.contains(&id) {
+            out::line(format!("{id}  {}", out::bad("is still open; it stays in DLQ")));
+        }
+    }
+    Ok(batch.len() - closed.len())
 }
 
 fn would(letter: &Letter) -> String {
@@ -102,7 +117,7 @@ fn would(letter: &Letter) -> String {
 }
 
 /// Sends what can be sent; the records that were.
-async fn send(nats: &Nats, letters: &[Letter], run: &str) -> Result<BTreeSet<Uuid>, CommandError> {
+async fn send(nats: &Nats, letters: &[&Letter], run: &str) -> Result<BTreeSet<Uuid>, CommandError> {
     let mut sent = BTreeSet::new();
     let mut messages = Vec::new();
     for letter in letters {
@@ -149,15 +164,19 @@ async fn wait_closed(
     sent: &BTreeSet<Uuid>,
     wait: Duration,
 ) -> Result<BTreeSet<Uuid>, CommandError> {
-    let ids: Vec<Uuid> = sent.iter().copied().collect();
     let deadline = Instant::now() + wait;
     loop {
-        let entries = database.entries(&ids).await?;
-        let closed: BTreeSet<Uuid> =
-            entries.into_iter().filter(|(_, entry)| entry.closed_at.is_some()).map(|(id, _)| id).collect();
-        if closed.len() == ids.len() || Instant::now() >= deadline {
+        let closed = closed(database, sent).await?;
+        if closed.len() == sent.len() || Instant::now() >= deadline {
             return Ok(closed);
         }
         sleep(ASK).await;
     }
+}
+
+/// Those of the records that are closed.
+async fn closed(database: &Database, records: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>, CommandError> {
+    let ids: Vec<Uuid> = records.iter().copied().collect();
+    let entries = database.entries(&ids).await?;
+    Ok(entries.into_iter().filter(|(_, entry)| entry.closed_at.is_some()).map(|(id, _)| id).collect())
 }

@@ -53,7 +53,10 @@ fn described(letter: &Letter) -> comfy_table::Table {
     match RawEnvelope::read(&letter.message) {
         Ok(raw) => {
             row("provider", format!("{}, verified: {}", raw.provider, raw.verified));
-            row("request line", format!("{} ?{}", raw.method, raw.query.unwrap_or_default()));
+            row("method", raw.method);
+            if let Some(query) = raw.query {
+                row("query", query);
+            }
             for (name, value) in raw.headers {
                 row(&format!("  {name}"), String::from_utf8_lossy(&value).into_owned());
             }

@@ -140,7 +140,7 @@ async fn originals(store: &Store, found: &[Found]) -> Result<BTreeMap<Uuid, Foun
 
 /// How long keys hold, in words, by source and policy, as the normalizer has it.
 fn windows(config: &Config) -> BTreeMap<(String, String), String> {
-    let words = |window: Duration| humantime::format_duration(window).to_string();
+    let words = |window: Duration| out::set_time(window);
     let mut windows = BTreeMap::new();
     for source in &config.sources {
         let own = source.dedup.window;

@@ -28,10 +28,31 @@ pub(crate) struct Evidence {
 /// What became of something.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Story {
-    /// Its outcome in a word, for programs: `row`, `duplicate`, `dead_letter`, `held`, `waiting`, `unknown`; of several
-    /// records the one to look at first.
+    /// Its outcome in a word, for programs: `row`, `duplicate`, `dropped`, `dead_letter`, `held`, `waiting`,
+    /// `unknown`; of several records the one to look at first.
     pub(crate) outcome: &'static str,
+    /// Each record with its ending, for programs.
+    pub(crate) records: Vec<Fact>,
     pub(crate) chapters: Vec<Chapter>,
+}
+
+/// A record and its ending.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Fact {
+    pub(crate) id: Uuid,
+    pub(crate) request_id: Uuid,
+    pub(crate) part: i32,
+    pub(crate) received_at: String,
+    pub(crate) channel: String,
+    pub(crate) source: String,
+    /// As [`Story::outcome`].
+    pub(crate) outcome: &'static str,
+    /// Where its row is.
+    pub(crate) table: Option<&'static str>,
+    /// What it repeats.
+    pub(crate) original_id: Option<Uuid>,
+    /// Why it was given up on.
+    pub(crate) reason: Option<String>,
 }
 
 /// A request or a record.
@@ -64,21 +85,42 @@ impl Event {
 /// Tells it.
 pub(crate) fn tell(evidence: &Evidence) -> Story {
     let mut chapters: Vec<Chapter> = evidence.requests.iter().map(|request| of_request(request, "accepted")).collect();
-    let mut outcome = "unknown";
+    let (mut outcome, mut records) = ("unknown", Vec::new());
     for found in &evidence.found {
         let (word, chapter) = of_record(found, evidence);
         outcome = worse(outcome, word);
+        records.push(fact(found, word));
         chapters.push(chapter);
     }
     if evidence.found.is_empty() {
         outcome = of_trace(&evidence.trace, &mut chapters);
     }
-    Story { outcome, chapters }
+    Story { outcome, records, chapters }
+}
+
+fn fact(found: &Found, outcome: &'static str) -> Fact {
+    let (table, original_id, reason) = match &found.ending {
+        Ending::Row { table, .. } => (Some(table_name(*table)), None, None),
+        Ending::Duplicate { original_id, .. } => (Some("duplicates"), Some(*original_id), None),
+        Ending::DeadLetter { reason, .. } => (Some("dead_letters"), None, Some(reason.clone())),
+    };
+    Fact {
+        id: found.id,
+        request_id: found.request_id,
+        part: found.part,
+        received_at: time(found.received_at),
+        channel: found.channel.clone(),
+        source: found.source.clone(),
+        outcome,
+        table,
+        original_id,
+        reason,
+    }
 }
 
 /// The one that somebody has to look at.
 fn worse(one: &'static str, other: &'static str) -> &'static str {
-    const ORDER: [&str; 4] = ["unknown", "row", "duplicate", "dead_letter"];
+    const ORDER: [&str; 5] = ["unknown", "row", "duplicate", "dropped", "dead_letter"];
     let rank = |word| ORDER.iter().position(|known| *known == word).unwrap_or(0);
     if rank(other) > rank(one) { other } else { one }
 }
@@ -128,9 +170,14 @@ fn of_record(found: &Found, evidence: &Evidence) -> (&'static str, Chapter) {
                 Some(at) => {
                     let by = closed_by.as_deref().unwrap_or("somebody");
                     events.push(Event::at(time(*at), format!("closed ({by})")));
-                    ("row", Vec::new())
+                    let outcome = match by {
+                        "row" => "row",
+                        "duplicate" => "duplicate",
+                        _ => "dropped",
+                    };
+                    (outcome, Vec::new())
                 }
-                None => ("dead_letter", after_dead_letter(found.id, stage)),
+                None => ("dead_letter", after_dead_letter(found.id, stage, reason)),
             }
         }
     };
@@ -154,17 +201,19 @@ fn repeat(found: &Found, original_id: Uuid, verdict: &str, policy: &str, evidenc
     format!("not stored: a repeat of {original_id}{original} (policy {policy}: {same}{window}){erased}")
 }
 
-fn after_dead_letter(id: Uuid, stage: &str) -> Vec<String> {
+fn after_dead_letter(id: Uuid, stage: &str, reason: &str) -> Vec<String> {
+    let show = format!("penstock dlq show {id}      what was sent with it");
+    let give_up = format!("penstock dlq drop {id}      give up on it for good");
+    if reason == "no_envelope" {
+        // It was never one of our messages: no stage can do anything with it.
+        return vec![show, give_up];
+    }
     let mend = match stage {
         "normalizer" => "once the cause is mended (another version, another setting of the source)",
         "persister" => "once the database takes it",
         _ => "once the cause is mended",
     };
-    vec![
-        format!("penstock dlq show {id}      what was sent with it"),
-        format!("penstock dlq replay {id}    try again, {mend}"),
-        format!("penstock dlq drop {id}      give up on it for good"),
-    ]
+    vec![show, format!("penstock dlq replay {id}    try again, {mend}"), give_up]
 }
 
 fn of_trace(trace: &Trace, chapters: &mut Vec<Chapter>) -> &'static str {
@@ -175,7 +224,7 @@ fn of_trace(trace: &Trace, chapters: &mut Vec<Chapter>) -> &'static str {
         chapters.push(Chapter {
             title: format!("record {}", dead.record),
             events: vec![Event::at(&dead.since, text), Event::sometime(unrecorded)],
-            next: after_dead_letter(dead.record, &dead.stage),
+            next: after_dead_letter(dead.record, &dead.stage, &dead.reason),
         });
         return "dead_letter";
     }

@@ -217,8 +217,8 @@ async fn release(args: ReleaseArgs) -> Answer {
             break;
         }
     }
-    let would = if args.dry_run { " (nothing was changed)" } else { "" };
-    out::line(format!("{} let in, {stay} held{would}", out::several(released, "request", "requests")));
+    let done = if args.dry_run { "would be let in" } else { "let in" };
+    out::line(format!("{} {done}, {stay} held", out::several(released, "request", "requests")));
     if stay > 0 {
         out::note(
             "  next: put the secret right in the configuration and run this again, or force it with --unverified",
@@ -246,7 +246,8 @@ async fn release_one(
         let outgoing = raw(message, &envelope, verified).map_err(unwritable)?;
         let_in(nats, outgoing, message.sequence).await?;
     }
-    let how = format!("let in, verified: {verified} ({})", judged.now);
+    let done = if args.dry_run { "would be let in" } else { "let in" };
+    let how = format!("{done}, verified: {verified} ({})", judged.now);
     out::line(format!("{}  {}", judged.id, out::good(&how)));
     Ok(true)
 }

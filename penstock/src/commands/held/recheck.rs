@@ -7,7 +7,7 @@
 use ingest_gateway::redact::Fingerprints;
 use proto::header::Pair;
 use proto::{Channel, RawEnvelope};
-use providers::{Adapter, Keyring, KeyringError, Request, Scheme, Signed, Verdict};
+use providers::{Adapter, Flaw, Keyring, KeyringError, Request, Scheme, Signed, Verdict};
 use runtime::config::{Config, Source};
 use secrecy::ExposeSecret;
 
@@ -72,7 +72,7 @@ impl Judge {
 
     /// The verdict on a request as it lay in `HELD`.
     pub(crate) fn judge(&self, envelope: &RawEnvelope, body: &[u8]) -> Verdict {
-        let Ok(method) = envelope.method.parse() else { return Verdict::Wrong(providers::Flaw::Malformed) };
+        let Ok(method) = envelope.method.parse() else { return Verdict::Wrong(Flaw::Malformed) };
         let mut headers = envelope.headers.clone();
         let mut query = envelope.query.clone();
         for keyring in &self.single {
@@ -83,7 +83,13 @@ impl Judge {
         }
         let url = self.url(&headers, query.as_deref());
         let request = Request { method: &method, url: &url, query: query.as_deref(), headers: &headers, body };
-        self.adapter.authenticate(&request, &self.keyring, &self.scheme, envelope.received_at)
+        let verdict = self.adapter.authenticate(&request, &self.keyring, &self.scheme, envelope.received_at);
+        let unknown = headers.iter().any(|(_, value)| value.starts_with(MARK.as_bytes()));
+        match verdict {
+            // A fingerprint is no credential, so the adapter cannot read it; what it stands for is just not ours.
+            Verdict::Wrong(Flaw::Malformed) if unknown => Verdict::Wrong(Flaw::Mismatch),
+            verdict => verdict,
+        }
     }
 
     /// Puts credentials back where their fingerprints are.
@@ -152,7 +158,6 @@ fn public_url(config: &Config, source: &Source) -> Option<String> {
 mod tests {
     use super::*;
     use proto::{Millis, Verified};
-    use providers::Flaw;
     use runtime::config::{Environment, Need, Requirements};
 
     fn config(sources: &str) -> Config {
@@ -163,7 +168,7 @@ mod tests {
 
     fn source(channel: &str, provider: &str, secret: &str) -> String {
         format!(
-            "[[sources]]\nname = 's'\nchannel = '{channel}'\nprovider = '{provider}'\nsecrets = [{{ value = 'old' }}, {{ value = '{secret}' }}]"
+            "[[sources]]\nname = 's'\nchannel = '{channel}'\nprovider = '{provider}'\nsecrets = [{{ value = 'o:ld' }}, {{ value = '{secret}' }}]"
         )
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use ingest_gateway::probe::SUBJECT as PROBE;
 use persister::Query;
 use proto::subject::{SourceName, channel_and_source};
 use proto::{Channel, RawEnvelope};
@@ -20,11 +21,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::choice::{Choice, Tally};
+use super::database::Database;
 use super::error::{Answer, CommandError, Ending};
 use super::resend::{self, ResendError};
 use super::site::{Site, Where};
 use super::stream::{self, Begin, Scan, Stored};
-use super::{clock, locate, out};
+use super::{clock, dlq, locate, out};
 
 /// What `penstock replay` is told.
 #[derive(Debug, Args)]
@@ -82,6 +84,9 @@ pub(crate) async fn run(args: ReplayArgs) -> Answer {
         return Err(error);
     }
     tell(&args, &replay);
+    if !args.dry_run {
+        complete_dead_letters(&site, &replay.nats).await?;
+    }
     if replay.tally.requests() == 0 {
         let next = "RAW keeps what `retention.raw` says; look at `penstock status` for the age of its oldest request";
         return Err(CommandError::finding("no request in RAW is meant by that", next));
@@ -103,6 +108,25 @@ fn choice(args: &ReplayArgs) -> Result<Choice, CommandError> {
     })
 }
 
+/// A replay fills emptied tables again; the rows of what is in `DLQ` are the ones that it cannot.
+async fn complete_dead_letters(site: &Site, nats: &Nats) -> Result<(), CommandError> {
+    let (database, store) = match (Database::connect(site).await, site.store().await) {
+        (Ok(database), Ok(store)) => (database, store),
+        (Err(error), _) | (_, Err(error)) => {
+            out::note(format!("{error}: if the tables were emptied, run this again for the rows of dead_letters"));
+            return Ok(());
+        }
+    };
+    let written = dlq::record_missing(nats, &database, &store).await?;
+    if written > 0 {
+        out::note(format!(
+            "{} of DLQ had no row in dead_letters, and has one again",
+            out::several(written, "entry", "entries")
+        ));
+    }
+    Ok(())
+}
+
 fn tell(args: &ReplayArgs, replay: &Replay) {
     let run = (!args.dry_run).then_some(replay.run.as_str());
     if args.json {
@@ -117,7 +141,7 @@ fn tell(args: &ReplayArgs, replay: &Replay) {
     match run {
         None => out::line(format!("{requests} would be read again; nothing was sent")),
         Some(run) => {
-            out::line(format!("{requests} will be read again, as run {run}; watch with `penstock status --watch`"))
+            out::line(format!("{requests} will be read again, as run {run}; watch with `penstock status --watch`"));
         }
     }
     if replay.tally.without_body > 0 {
@@ -179,6 +203,8 @@ impl Replay {
             match RawEnvelope::read(&message) {
                 Ok(envelope) if choice.fits(&envelope) => self.take(message, envelope).await?,
                 Ok(_) => {}
+                // The gateway's own, to see whether RAW takes any.
+                Err(_) if message.subject == PROBE => {}
                 Err(_) => self.tally.strangers += 1,
             }
         }
@@ -198,7 +224,7 @@ impl Replay {
                 match message.zip(envelope) {
                     Some((message, envelope)) => self.take(message, envelope).await?,
                     None => {
-                        out::note(format!("{id} is not in RAW: it is older than `retention.raw`, or never came in"))
+                        out::note(format!("{id} is not in RAW: it is older than `retention.raw`, or never came in"));
                     }
                 }
             }

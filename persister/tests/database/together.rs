@@ -1,16 +1,15 @@
 //! Several sessions at the same keys at the same time, and writes that are cut off.
 
-mod postgres;
-mod records;
+#![expect(clippy::disallowed_methods, reason = "every task is awaited by its test")]
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::postgres::{Database, eventually};
+use crate::records::{MINUTE, Record, START, key_of, outcome, record, repeat_of, write};
 use persister::Outcome::{self, Redelivered, Stored};
 use persister::{Expired, Settled, Store};
-use postgres::{Database, eventually};
 use proto::{Kind, Millis, Stage};
-use records::{MINUTE, Record, START, key_of, outcome, record, repeat_of, write};
 use sqlx::Row as _;
 use uuid::Uuid;
 

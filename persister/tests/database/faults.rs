@@ -1,13 +1,10 @@
 //! Whose fault it is: a record the database refuses is found among others; a database in trouble costs nobody.
 
-mod postgres;
-mod records;
-
+use crate::postgres::Database;
+use crate::records::{Record, outcome, outcomes, record, write};
 use persister::Outcome::{Redelivered, Stored};
 use persister::{Refusal, SchemaError, Settled, Store, StoreError};
-use postgres::Database;
 use proto::Kind;
-use records::{Record, outcome, outcomes, record, write};
 use serde_json::value::RawValue;
 
 /// A record that PostgreSQL cannot hold: half of a surrogate pair.

@@ -1,5 +1,4 @@
 //! Records for tests: real canonical messages with real envelopes.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use persister::{Outcome, Row, Settled, Store, WriteReport};
 use proto::canonical::StatusFields;
@@ -13,24 +12,24 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// 2026-11-23T05:33:29.120Z, the moment that the others are counted from.
-pub const START: i64 = 1_795_412_009_120;
+pub(crate) const START: i64 = 1_795_412_009_120;
 /// A minute, in milliseconds.
-pub const MINUTE: i64 = 60_000;
+pub(crate) const MINUTE: i64 = 60_000;
 
 /// A record, as it is delivered.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub(crate) struct Record {
     /// What travels beside it.
-    pub envelope: RecordEnvelope,
+    pub(crate) envelope: RecordEnvelope,
     /// The record.
-    pub message: CanonicalMessage,
+    pub(crate) message: CanonicalMessage,
     /// The number of the replay that made it.
-    pub replay: Option<u64>,
+    pub(crate) replay: Option<u64>,
 }
 
 /// A message of the request `request`, received `at` milliseconds after [`START`], with a key made of `key` that holds
 /// for ten minutes.
-pub fn record(request: u128, at: i64, key: &str) -> Record {
+pub(crate) fn record(request: u128, at: i64, key: &str) -> Record {
     let received_at = Millis::from_unix(START + at).unwrap();
     let request_id = Uuid::from_u128(request);
     let source = SourceName::parse("support").unwrap();
@@ -80,18 +79,18 @@ pub fn record(request: u128, at: i64, key: &str) -> Record {
 }
 
 /// The key made of a text.
-pub fn key_of(text: &str) -> DedupKey {
+pub(crate) fn key_of(text: &str) -> DedupKey {
     KeyHasher::new(&HashKey::derive(b"secret")).part(text).finish()
 }
 
 impl Record {
     /// The record's id.
-    pub fn id(&self) -> Uuid {
+    pub(crate) fn id(&self) -> Uuid {
         self.message.id
     }
 
     /// The same record of the `part`th element of its request, which has `parts`.
-    pub fn part(mut self, part: u32, parts: u32) -> Self {
+    pub(crate) fn part(mut self, part: u32, parts: u32) -> Self {
         self.message.part = part;
         self.message.parts = parts;
         self.message.id = id::record_id(self.message.received_at, self.message.request_id, part);
@@ -101,20 +100,20 @@ impl Record {
     }
 
     /// The same record, made by a replay.
-    pub fn replayed(mut self, sequence: u64) -> Self {
+    pub(crate) fn replayed(mut self, sequence: u64) -> Self {
         self.replay = Some(sequence);
         self.envelope.replay = Some(format!("run-{sequence}"));
         self
     }
 
     /// The same record with another text.
-    pub fn saying(mut self, text: &str) -> Self {
+    pub(crate) fn saying(mut self, text: &str) -> Self {
         self.message.text = Some(text.to_owned());
         self
     }
 
     /// The same record of another kind.
-    pub fn of_kind(mut self, kind: Kind) -> Self {
+    pub(crate) fn of_kind(mut self, kind: Kind) -> Self {
         self.message.kind = kind;
         self.message.status = (kind.class() == Class::Status).then(|| StatusFields {
             status: "delivered".to_owned(),
@@ -126,19 +125,19 @@ impl Record {
     }
 
     /// The same record under another key.
-    pub fn keyed(mut self, key: &str) -> Self {
+    pub(crate) fn keyed(mut self, key: &str) -> Self {
         self.envelope.key = key_of(key);
         self
     }
 
     /// The bytes that travel.
-    pub fn payload(&self) -> Vec<u8> {
+    pub(crate) fn payload(&self) -> Vec<u8> {
         serde_json::to_vec(&self.message).unwrap()
     }
 }
 
 /// Writes records in one batch.
-pub async fn write(store: &Store, records: &[Record]) -> WriteReport {
+pub(crate) async fn write(store: &Store, records: &[Record]) -> WriteReport {
     let payloads: Vec<Vec<u8>> = records.iter().map(Record::payload).collect();
     let rule = DedupRule { policy: Policy::Auto, window_ms: 1 };
     let rows: Vec<Row<'_>> = records
@@ -150,7 +149,7 @@ pub async fn write(store: &Store, records: &[Record]) -> WriteReport {
 }
 
 /// Writes records in one batch; all of them end.
-pub async fn outcomes(store: &Store, records: &[Record]) -> Vec<Outcome> {
+pub(crate) async fn outcomes(store: &Store, records: &[Record]) -> Vec<Outcome> {
     let report = write(store, records).await;
     let ended = report.rows.iter().map(|settled| match settled {
         Settled::Ended(outcome) => *outcome,
@@ -160,16 +159,16 @@ pub async fn outcomes(store: &Store, records: &[Record]) -> Vec<Outcome> {
 }
 
 /// Writes one record, which ends.
-pub async fn outcome(store: &Store, record: &Record) -> Outcome {
+pub(crate) async fn outcome(store: &Store, record: &Record) -> Outcome {
     outcomes(store, std::slice::from_ref(record)).await[0]
 }
 
 /// The outcome of a repeat.
-pub fn repeat_of(record: &Record) -> Outcome {
+pub(crate) fn repeat_of(record: &Record) -> Outcome {
     Outcome::Duplicate { original_id: record.id() }
 }
 
 /// The outcome of an erased record or of its repeat.
-pub fn erased(record: &Record) -> Outcome {
+pub(crate) fn erased(record: &Record) -> Outcome {
     Outcome::Erased { original_id: record.id() }
 }

@@ -1,14 +1,11 @@
 //! The tables: every column, the months, dead letters, and what can be looked up.
 
-mod postgres;
-mod records;
-
+use crate::postgres::Database;
+use crate::records::{MINUTE, Record, START, outcome, outcomes, record};
 use persister::Outcome::{Redelivered, Stored};
 use persister::{Ending, Query};
-use postgres::Database;
 use proto::kind::Class;
 use proto::{Attachment, DeadLetterEnvelope, Kind, Millis, Recipient, Role, Stage, Truncation};
-use records::{MINUTE, Record, START, outcome, outcomes, record};
 
 /// A record with something in every field.
 fn full(kind: Kind) -> Record {

@@ -1,13 +1,10 @@
 //! Which records become rows: one after the other, in every order that matters.
 
-mod postgres;
-mod records;
-
+use crate::postgres::Database;
+use crate::records::{MINUTE, Record, START, erased, outcome, outcomes, record, repeat_of};
 use persister::Expired;
 use persister::Outcome::{Redelivered, Stored, Updated};
-use postgres::Database;
 use proto::{Kind, Millis};
-use records::{MINUTE, START, erased, outcome, outcomes, record, repeat_of};
 
 const ENDINGS: &str = "SELECT count(*) FROM (SELECT id FROM messages UNION ALL SELECT id FROM message_statuses
     UNION ALL SELECT id FROM duplicates) e";
@@ -22,7 +19,7 @@ impl Database {
     }
 
     /// What an erasure does: no row, an entry that says so, a mark on the key.
-    async fn erase(&self, record: &records::Record) {
+    async fn erase(&self, record: &Record) {
         let id = record.id();
         self.run(&format!(
             "INSERT INTO duplicates SELECT id, received_at, request_id, part, id, channel, source, NULL, 'auto', 'erased',

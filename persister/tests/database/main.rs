@@ -1,0 +1,16 @@
+//! The store against a real PostgreSQL: one server for all of these tests, a database for each.
+
+#[cfg(test)]
+#[path = "../postgres/mod.rs"]
+mod postgres;
+#[cfg(test)]
+mod records;
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod judging;
+#[cfg(test)]
+mod tables;
+#[cfg(test)]
+mod together;
