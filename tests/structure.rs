@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("dedup-worker", &["proto", "runtime"]),
     ("persister", &["proto", "runtime"]),
     ("penstock", &["proto", "runtime", "providers", "ingest-gateway", "normalizer", "dedup-worker", "persister"]),
-    ("tests", &["proto"]),
+    ("tests", &["proto", "runtime"]),
 ];
 
 const STAGES: [&str; 4] = ["ingest-gateway", "normalizer", "dedup-worker", "persister"];

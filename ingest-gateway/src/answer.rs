@@ -14,6 +14,7 @@ use providers::{BadRequest, Flaw};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::body::BodyError;
 use crate::limits::{Over, whole_seconds};
 use crate::metrics::Outcome;
 
@@ -251,6 +252,17 @@ fn respond(id: Uuid, status: StatusCode, content_type: &'static str, body: impl 
 fn set(response: &mut Response<Full<Bytes>>, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::TooSlow => Self::TooSlow,
+            BodyError::NoRoom => Self::Overloaded,
+            BodyError::Broken => Self::Broken,
+        }
     }
 }
 

@@ -15,12 +15,10 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
+use proto::Verified;
 use proto::body_ref::INLINE;
-use proto::header::Pair;
-use proto::{Millis, RawEnvelope, Verified};
 use providers::Verdict;
 use runtime::clock::now_millis;
-use runtime::config::{Config, Problems};
 use runtime::error_chain::Chain;
 use runtime::http_server::linger;
 use tokio::sync::watch;
@@ -28,42 +26,22 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use crate::address;
-use crate::admit::{Admission, admit, within_limit};
+use crate::admit::{Admission, admit};
 use crate::answer::{Answer, Refusal};
-use crate::body::{self, BodyError, Budget};
+use crate::body::{self, Budget};
 use crate::clock::BrokerClock;
 use crate::envelope;
-use crate::limits::Pressure;
-use crate::metrics::{GatewayMetrics, Requests, SourceMetrics};
+use crate::intake::{Intake, State};
+use crate::metrics::{GatewayMetrics, Requests};
 use crate::recent::{Print, Recent};
 use crate::route;
-use crate::sources::{Source, Table};
+use crate::sources::Source;
 use crate::store::{Store, StoreError};
 use crate::throttle::Throttle;
+use crate::ticket::Ticket;
 
 /// One log line a second of each kind of trouble.
 const LOG_EVERY_MS: i64 = 1000;
-
-/// What a reload replaces at once.
-#[derive(Debug)]
-pub struct State {
-    /// The sources.
-    pub table: Table,
-    metrics: Vec<SourceMetrics>,
-}
-
-impl State {
-    /// Builds it, or says everything that is wrong with the sources.
-    pub fn build(config: &Config, previous: Option<&Self>) -> Result<Self, Problems> {
-        let table = Table::build(config, previous.map(|state| &state.table))?;
-        let metrics = table.sources().iter().map(|source| SourceMetrics::new(source, source.secrets(config))).collect();
-        Ok(Self { table, metrics })
-    }
-
-    fn metrics(&self, source: &Source) -> Option<&SourceMetrics> {
-        self.metrics.get(source.index)
-    }
-}
 
 /// The gateway.
 #[derive(Debug)]
@@ -77,27 +55,6 @@ pub struct Gateway {
     unknown: Requests,
     store_failures: Throttle,
     wrong_signatures: Throttle,
-}
-
-/// A request's id and time, drawn at its head and stamped again when its body is there.
-#[derive(Clone, Copy)]
-struct Ticket {
-    random: [u8; 10],
-    jitter: u8,
-    id: Uuid,
-    received_at: Millis,
-    corrected: bool,
-}
-
-/// A request that is on its way in.
-struct Intake<'a> {
-    state: &'a State,
-    source: &'a Source,
-    metrics: Option<&'a SourceMetrics>,
-    head: &'a Parts,
-    pairs: Vec<Pair>,
-    body: Bytes,
-    ticket: Ticket,
 }
 
 impl Gateway {
@@ -127,7 +84,7 @@ impl Gateway {
         let started = Instant::now();
         let state = Arc::clone(&self.state.borrow());
         let (head, mut body) = request.into_parts();
-        let mut ticket = self.draw();
+        let mut ticket = Ticket::draw(&self.clock);
         let source = route::source(&state.table, head.uri.path());
         let answer = match source {
             Some(source) => self.take(&state, source, &head, &mut body, peer, &mut ticket).await,
@@ -166,7 +123,7 @@ impl Gateway {
 
         let beside = target + header_bytes;
         let bytes = body::read(body, source.max_body, table.body_timeout, &self.budget, beside).await?;
-        self.stamp(ticket);
+        ticket.stamp(&self.clock);
 
         let pairs = envelope::pairs(head);
         let metrics = state.metrics(source);
@@ -274,80 +231,12 @@ impl Gateway {
             "answered"
         );
     }
-
-    fn draw(&self) -> Ticket {
-        // Of a random UUID's 16 bytes, those from 6 to 8 are left out: some of their bits are fixed.
-        let drawn = Uuid::new_v4().into_bytes();
-        let byte = |place: usize| drawn.get(place).copied().unwrap_or_default();
-        let random = std::array::from_fn(|place| if place < 6 { byte(place) } else { byte(place + 3) });
-        let jitter = byte(15);
-        let mut ticket = Ticket { random, jitter, id: Uuid::nil(), received_at: Millis::EPOCH, corrected: false };
-        self.stamp(&mut ticket);
-        ticket
-    }
-
-    fn stamp(&self, ticket: &mut Ticket) {
-        (ticket.received_at, ticket.corrected) = self.clock.moment(now_millis());
-        ticket.id = proto::id::request_id(ticket.received_at, ticket.random);
-    }
 }
 
 /// Why a request with a wrong signature is not held.
 enum Held {
     NoRoom,
     Refused(Refusal),
-}
-
-impl Intake<'_> {
-    fn request<'s>(&'s self, url: &'s str) -> providers::Request<'s> {
-        let Self { head, pairs, body, .. } = self;
-        providers::Request { method: &head.method, url, query: head.uri.query(), headers: pairs, body }
-    }
-
-    fn authenticate(&self) -> Verdict {
-        let url = envelope::public_url(self.head, self.source, &self.state.table.urls);
-        self.source.authenticate(&self.request(&url), self.ticket.received_at)
-    }
-
-    fn check(&self) -> Result<(), Refusal> {
-        self.source.adapter.check(&self.request("")).map_err(Refusal::Bad)
-    }
-
-    /// Takes one from the budget that this request may use.
-    fn limit(&self, verified: Verified) -> Result<(), Refusal> {
-        let status = self.source.adapter.contract().over_limit_status();
-        let limits = &self.source.limits;
-        if verified == Verified::No {
-            return limits.check_unverified().map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS));
-        }
-        let pressure = limits.check();
-        within_limit(pressure, self.source.over_limit).map_err(|over| Refusal::OverLimit(over, status))?;
-        if let (Pressure::Over(_), Some(metrics)) = (pressure, self.metrics) {
-            metrics.over_limit_accepted.increment(1);
-        }
-        Ok(())
-    }
-
-    /// What is stored: everything that came, credentials replaced.
-    fn into_message(mut self, verified: Verified) -> (RawEnvelope, Bytes) {
-        let fingerprints = &self.state.table.fingerprints;
-        fingerprints.redact_headers(&mut self.pairs, &self.source.secret_headers);
-        let parameters = self.source.adapter.secret_parameters();
-        let query = self.head.uri.query().map(|query| fingerprints.redact_query(query, parameters).into_owned());
-        let envelope = RawEnvelope {
-            id: self.ticket.id,
-            received_at: self.ticket.received_at,
-            method: self.head.method.as_str().to_owned(),
-            query,
-            provider: self.source.adapter.name().to_owned(),
-            verified,
-            headers: self.pairs,
-            body: None,
-            replay: None,
-            traceparent: Some(envelope::traceparent(&self.head.headers, self.ticket.id)),
-        };
-        (envelope, self.body)
-    }
 }
 
 /// Parts from a body that was not read: a client that is still sending must be able to read its answer.
@@ -360,16 +249,5 @@ fn leave(head: &Parts, body: Incoming, answer: &Answer, response: &mut Response<
     } else if !head.headers.contains_key(EXPECT) {
         // Whoever asked first whether to send has not sent anything.
         linger(body);
-    }
-}
-
-impl From<BodyError> for Refusal {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::TooLarge => Self::TooLarge,
-            BodyError::TooSlow => Self::TooSlow,
-            BodyError::NoRoom => Self::Overloaded,
-            BodyError::Broken => Self::Broken,
-        }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`route`], [`address`], [`limits`], [`admit`], [`answer`] and [`redact`] decide and do nothing;
 //! [`sources`] is what they decide by; [`body`] reads, [`store`] writes, [`probe`] and [`pulse`] know whether that
-//! works; [`gateway`] takes a request through all of it. What is particular to a provider is in its adapter.
+//! works; [`intake`] is a request on its way, and [`gateway`] takes it through all of it. What is particular to a provider is in its adapter.
 //!
 //! Requests that are no HTTP are refused by the HTTP library itself, with an answer that has no body.
 
@@ -24,7 +24,10 @@ pub mod pulse;
 pub mod recent;
 pub mod throttle;
 
+pub mod ticket;
+
 pub mod body;
+pub mod intake;
 pub mod probe;
 pub mod store;
 
@@ -45,7 +48,8 @@ use tracing::{error, info};
 
 use crate::body::Budget;
 use crate::clock::BrokerClock;
-use crate::gateway::{Gateway, State};
+use crate::gateway::Gateway;
+use crate::intake::State;
 use crate::metrics::GatewayMetrics;
 use crate::probe::Prober;
 use crate::pulse::Pulse;

@@ -1,7 +1,7 @@
 //! The operator's command, which can also play every role.
 //!
-//! Exit codes: 0 clean, 2 a command line that is not understood, 64 a configuration that is not, 69 a server that could
-//! not be had, 70 anything else.
+//! Exit codes: 0 clean, 1 something to look at, 64 a command line or a configuration that is not understood, 69 a server
+//! that could not be had, 70 anything else.
 
 mod bench;
 mod cli;
@@ -16,12 +16,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use ::runtime::process::EXIT_CONFIG;
 use cli::{Cli, Command};
 use commands::error::Answer;
 use commands::roles;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(asked) => {
+            asked.print().ok();
+            // `--help` and `--version` come this way too.
+            return if asked.use_stderr() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS };
+        }
+    };
+    match command {
         // A role starts its own threads, so none may be running here.
         Command::Gateway(args) => commands::roles::play(ingest_gateway::ROLE, &args),
         Command::Normalizer(args) => roles::play(normalizer::ROLE, &args),
@@ -86,8 +95,13 @@ fn told(answer: Answer) -> ExitCode {
 /// Says what went wrong, with its causes, and gives the exit code.
 fn fail(error: &dyn Error, code: u8) -> ExitCode {
     let mut lines = vec![format!("penstock: {error}")];
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    lines.extend(causes.map(|cause| format!("  because: {cause}")));
+    for cause in std::iter::successors(error.source(), |cause| (*cause).source()) {
+        let text = cause.to_string();
+        // Some libraries put a cause into their own text as well.
+        if lines.last().is_none_or(|line| !line.ends_with(&text)) {
+            lines.push(format!("  because: {text}"));
+        }
+    }
     writeln!(std::io::stderr(), "{}", lines.join("\n")).ok();
     ExitCode::from(code)
 }

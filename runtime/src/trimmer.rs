@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -51,12 +51,10 @@ pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) 
     describe_counter!("penstock_trim_failures_total", "Passes that could not look or purge, by stream.");
     describe_gauge!("penstock_stream_bytes_ratio", "Bytes in a stream as a share of its limit.");
     describe_gauge!("penstock_stream_reach_seconds", "How far back a stream reaches.");
-    let gauges = Gauges {
-        trimmed: counter!("penstock_trimmed_messages_total", "stream" => stream),
-        failures: counter!("penstock_trim_failures_total", "stream" => stream),
-        ratio: gauge!("penstock_stream_bytes_ratio", "stream" => stream),
-        reach: gauge!("penstock_stream_reach_seconds", "stream" => stream),
-    };
+    let trimmed = counter!("penstock_trimmed_messages_total", "stream" => stream);
+    let failures = counter!("penstock_trim_failures_total", "stream" => stream);
+    let ratio = gauge!("penstock_stream_bytes_ratio", "stream" => stream);
+    let reach = gauge!("penstock_stream_reach_seconds", "stream" => stream);
     let mut tick = tokio::time::interval(retention.every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -64,57 +62,66 @@ pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) 
             () = shutdown.cancelled() => return Ok(()),
             _ = tick.tick() => {}
         }
-        match pass(&nats, &retention, &gauges).await {
-            Ok(0) => {}
-            Ok(messages) => {
-                gauges.trimmed.increment(messages);
-                info!(stream, messages, "trimmed");
+        match nats.trim(&retention).await {
+            Ok(pass) => {
+                ratio.set(pass.bytes_ratio);
+                reach.set(pass.reach_seconds);
+                trimmed.increment(pass.trimmed);
+                if pass.trimmed > 0 {
+                    info!(stream, messages = pass.trimmed, "trimmed");
+                }
             }
             Err(error) => {
-                gauges.failures.increment(1);
+                failures.increment(1);
                 warn!(stream, error = %Chain(&error), "could not trim; nothing is lost, the stream grows");
             }
         }
     }
 }
 
-#[derive(Debug)]
-struct Gauges {
-    trimmed: Counter,
-    failures: Counter,
-    ratio: Gauge,
-    reach: Gauge,
+/// What one pass saw and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pass {
+    /// Messages thrown away.
+    pub trimmed: u64,
+    /// Bytes in the stream as a share of its limit, before the pass.
+    pub bytes_ratio: f64,
+    /// How far back the stream reached, in seconds, before the pass.
+    pub reach_seconds: f64,
 }
 
-/// One pass; how many messages went.
-async fn pass(nats: &Nats, retention: &Retention, gauges: &Gauges) -> Result<u64, InfoError> {
-    let info = nats.stream_info(retention.stream).await?;
-    let view = look(nats, retention.stream, &info).await?;
-    let (Some(now), first) = (info.ts.as_deref().and_then(broker_millis), broker_millis(&info.state.first_ts)) else {
-        debug!(stream = retention.stream, "the broker did not say what time it is; nothing is trimmed");
-        return Ok(0);
-    };
-    tell(gauges, &view, now, first);
+impl Nats {
+    /// One pass over one stream.
+    pub async fn trim(&self, retention: &Retention) -> Result<Pass, InfoError> {
+        let info = self.stream_info(retention.stream).await?;
+        let view = look(self, retention.stream, &info).await?;
+        let Some(now) = info.ts.as_deref().and_then(broker_millis) else {
+            debug!(stream = retention.stream, "the broker did not say what time it is; nothing is trimmed");
+            return Ok(Pass::default());
+        };
+        let first = broker_millis(&info.state.first_ts);
+        let mut pass = seen(&view, now, first);
 
-    let keep = Keep {
-        since: since(nats, &retention.keep, now).await?,
-        most_messages: retention.most_messages,
-        under_pressure: retention.under_pressure,
-    };
-    let before = match plan(&view, keep) {
-        Plan::Nothing => return Ok(0),
-        Plan::Pressed { before } => before,
-        Plan::Aged { before } => match first {
-            Some(first) if first < keep.since => {
-                oldest_to_stay(nats, retention.stream, &view, before, keep.since).await?
-            }
-            _ => return Ok(0),
-        },
-    };
-    if before <= view.first_sequence {
-        return Ok(0);
+        let keep = Keep {
+            since: since(self, &retention.keep, now).await?,
+            most_messages: retention.most_messages,
+            under_pressure: retention.under_pressure,
+        };
+        let before = match plan(&view, keep) {
+            Plan::Nothing => return Ok(pass),
+            Plan::Pressed { before } => before,
+            Plan::Aged { before } => match first {
+                Some(first) if first < keep.since => {
+                    oldest_to_stay(self, retention.stream, &view, before, keep.since).await?
+                }
+                _ => return Ok(pass),
+            },
+        };
+        if before > view.first_sequence {
+            pass.trimmed = self.purge_before(retention.stream, before).await?;
+        }
+        Ok(pass)
     }
-    nats.purge_before(retention.stream, before).await
 }
 
 async fn look(nats: &Nats, stream: &str, info: &StreamInfo) -> Result<View, InfoError> {
@@ -172,12 +179,14 @@ async fn oldest_to_stay(nats: &Nats, stream: &str, view: &View, before: u64, sin
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn tell(gauges: &Gauges, view: &View, now: i64, first: Option<i64>) {
-    if let Some(limit) = view.max_bytes.filter(|limit| *limit > 0) {
-        gauges.ratio.set(view.bytes as f64 / limit as f64);
-    }
+fn seen(view: &View, now: i64, first: Option<i64>) -> Pass {
+    let limit = view.max_bytes.filter(|limit| *limit > 0);
     let reach = if view.messages == 0 { 0 } else { now.saturating_sub(first.unwrap_or(now)).max(0) };
-    gauges.reach.set(reach as f64 / 1000.0);
+    Pass {
+        trimmed: 0,
+        bytes_ratio: limit.map_or(0.0, |limit| view.bytes as f64 / limit as f64),
+        reach_seconds: reach as f64 / 1000.0,
+    }
 }
 
 fn millis(duration: Duration) -> i64 {

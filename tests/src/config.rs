@@ -15,9 +15,6 @@ pub const GITHUB: &str = "4x5eAtBCtF8eLWLlXDF9cW0bnfMa7DAc";
 pub const BEARER: &str = "VDGQwcdqhK2GXGojISx4fPIovshRjLOqaRMmKmnw";
 /// User and password.
 pub const BASIC: &str = "penny:correct-horse-battery";
-/// The key of deduplication keys.
-pub const HASH_KEY: &str = "d0f5c1c4b7f24b0f9f5e6a0c3b1a8e77";
-
 /// A configuration of these sources, each a table without its head: `name = "x" ...`.
 pub fn with_sources<S: AsRef<str>>(sources: impl IntoIterator<Item = S>) -> String {
     with(COMMON, sources)
@@ -51,4 +48,15 @@ limits = { address = { per_second = 1, burst = 20 }, auth_failures = { per_minut
 
 [dedup]
 hash_key = { value = "d0f5c1c4b7f24b0f9f5e6a0c3b1a8e77" }
+
+# A broker reserves what its streams may hold: many systems have to fit on one disk.
+[streams]
+raw = "256 MiB"
+bodies = "256 MiB"
+held = "64 MiB"
+replay = "256 MiB"
+canonical = "256 MiB"
+unique = "256 MiB"
+duplicates = "256 MiB"
+dlq = "64 MiB"
 "#;

@@ -46,7 +46,11 @@ pub struct Pipeline {
 #[derive(Debug)]
 enum System {
     Whole(Box<Up>),
-    ByHand { up: Box<Up>, roles: Vec<RoleProcess> },
+    /// The roles first: they go before their servers, also where nobody stops them.
+    ByHand {
+        roles: Vec<RoleProcess>,
+        up: Box<Up>,
+    },
     Shared(&'static Up),
 }
 
@@ -215,8 +219,7 @@ impl Pipeline {
     /// Runs another `penstock` command, however it ends.
     pub async fn try_command(&self, arguments: &[&str]) -> Output {
         let mut command = tokio::process::Command::new(binary::penstock());
-        let (verb, rest) = arguments.split_at(1);
-        command.args(verb).arg("--config").arg(&self.config).args(rest).envs(self.environment()).kill_on_drop(true);
+        command.args(arguments).arg("--config").arg(&self.config).envs(self.environment()).kill_on_drop(true);
         let output = tokio::time::timeout(COMMAND, command.output()).await;
         output.unwrap_or_else(|_| panic!("penstock {arguments:?} did not end within {COMMAND:?}")).unwrap()
     }

@@ -1,8 +1,10 @@
 //! A wrong signature where the provider never sends again: put aside, not lost.
 
-use tests::Request;
-use tests::config::{GITHUB, TWILIO};
+use std::time::Duration;
+
+use tests::config::{self, GITHUB, TWILIO};
 use tests::sign::{github_request, twilio_request};
+use tests::{Pipeline, Request, Role};
 
 use crate::journey::security_headers;
 use crate::shared;
@@ -44,4 +46,46 @@ async fn an_unsigned_request_over_the_inline_limit_is_not_held() {
     let body = format!(r#"{{"message": "{}"}}"#, "x".repeat(600 * 1024));
     let request = Request::json("/v1/webhook/github", body).header("X-GitHub-Event", "issues");
     pipeline.post(&request).await.problem(401);
+}
+
+/// A wrong secret on our side costs nothing: what was held is checked again with the right one.
+#[tokio::test]
+async fn what_was_held_is_let_in_when_it_fits_today_s_secrets() {
+    let sources = |token: &str| {
+        config::with_sources([config::source(
+            "sms",
+            "twilio",
+            "held",
+            &format!("secrets = [{{ value = \"{token}\" }}]\n"),
+        )])
+    };
+    let mut pipeline = Pipeline::by_hand(&sources("mistyped-in-our-configuration"), &Role::ALL).await;
+    let real = pipeline.post(&twilio_request(TWILIO, "held", &FIELDS)).await;
+    let forged =
+        pipeline.post(&twilio_request("nobody's token", "held", &[("MessageSid", "SM2"), ("Body", "forged")])).await;
+    assert_eq!((real.json()["status"].as_str(), forged.json()["status"].as_str()), (Some("held"), Some("held")));
+
+    std::fs::write(pipeline.config(), sources(TWILIO)).unwrap();
+    for role in [Role::Normalizer, Role::Gateway] {
+        pipeline.role(role).stop(Duration::from_secs(30)).await;
+        pipeline.role(role).start_again();
+        pipeline.role(role).ready().await;
+    }
+    // It ends with 1 where something stays.
+    let output = pipeline.try_command(&["held", "release", "--all"]).await;
+    assert!(!output.status.success(), "{output:?}");
+    let row = pipeline.row("messages", real.id()).await;
+    assert_eq!((&row["verified"], &row["text"]), (&"yes".into(), &"held back".into()), "{row:#}");
+    pipeline.settled().await;
+    assert!(pipeline.database.of_request("messages", forged.id()).await.is_empty());
+    assert_eq!(pipeline.broker.count("HELD", "held.sms.held").await, 1, "what does not fit stays");
+
+    pipeline.command(&["held", "release", "--all", "--unverified"]).await;
+    let row = pipeline.row("messages", forged.id()).await;
+    assert_eq!((&row["verified"], &row["text"]), (&"no".into(), &"forged".into()), "{row:#}");
+    assert_eq!(pipeline.broker.count("HELD", "held.sms.held").await, 0);
+    // A second release finds nothing and changes nothing.
+    pipeline.command(&["held", "release", "--all", "--unverified"]).await;
+    pipeline.settled().await;
+    assert_eq!(pipeline.database.rows("messages", "held").await.len(), 2);
 }

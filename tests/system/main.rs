@@ -25,3 +25,4 @@ mod shutdown;
 mod statuses;
 mod streams;
 mod text;
+mod trimming;

@@ -119,24 +119,26 @@ async fn in_the_middle_of_a_batch_it_takes_none_with_it() {
     }
 }
 
-async fn dead_letters(pipeline: &Pipeline) -> u64 {
-    pipeline.broker.stream("DLQ").await["state"]["last_seq"].as_u64().unwrap()
-}
-
 #[tokio::test]
 async fn what_is_not_ours_is_put_aside_by_every_stage() {
     let pipeline = shared::pipeline().await;
     let nothing: Pairs = vec![];
     // Whoever may publish to RAW can make the broker publish an acknowledgement anywhere, by a reply subject.
-    for subject in ["raw.webhook.poison", "canonical.webhook.poison", "unique.0.feed", "duplicate.webhook.poison"] {
-        let before = dead_letters(&pipeline).await;
-        pipeline.broker.publish(subject, &nothing, r#"{"stream":"RAW","seq":1}"#).await;
+    let acknowledgement = r#"{"stream":"RAW","seq":1}"#;
+    for (stage, subject) in [
+        (Stage::Normalizer, "raw.webhook.strays"),
+        (Stage::Dedup, "canonical.webhook.strays"),
+        (Stage::Persister, "duplicate.webhook.strays"),
+    ] {
+        pipeline.broker.publish(subject, &nothing, acknowledgement).await;
         eventually(SOON, &format!("a dead letter for what was on {subject}"), async || {
-            let now = dead_letters(&pipeline).await;
-            ensure(now > before, || format!("{now} dead letters, as before"))
+            let found = pipeline.broker.count("DLQ", &format!("dlq.{stage}.webhook.strays.*")).await;
+            ensure(found == 1, || format!("{found} dead letters"))
         })
         .await;
     }
+    // A subject of UNIQUE says nothing of a channel and a source, so there is no place for this one in DLQ.
+    pipeline.broker.publish("unique.0.feed", &nothing, acknowledgement).await;
     // And each of them goes on.
     let received_at = now();
     let request = id::request_id(received_at, [2; 10]);
@@ -205,4 +207,43 @@ async fn a_newer_schema_waits_for_a_newer_persister() {
     let left = waiting["num_ack_pending"].as_u64().unwrap() + waiting["num_pending"].as_u64().unwrap();
     assert_eq!(left, 1, "it waits: {waiting:#}");
     pipeline.may_be_unsettled();
+}
+
+#[tokio::test]
+async fn what_was_given_up_on_is_tried_again_when_its_cause_is_gone() {
+    let source = config::source("webhook", "none", "poison", config::UNLIMITED);
+    let pipeline = Pipeline::by_hand(&config::with_sources([source]), &Role::ALL).await;
+    // The same SQLSTATE as a missing partition, which is made; this one only a person can mend.
+    let constraint = "ALTER TABLE messages ADD CONSTRAINT canary CHECK (text IS DISTINCT FROM 'message 5')";
+    pipeline.database.execute(constraint).await;
+    let mut requests = Vec::new();
+    for n in 0..10 {
+        let request = tests::Request::json("/v1/webhook/poison", format!(r#"{{"message": "message {n}"}}"#));
+        requests.push(pipeline.post(&request).await.accepted());
+    }
+    let refused = requests[5];
+    let entry = dead(&pipeline, refused, Stage::Persister).await;
+    pipeline.settled().await;
+    pipeline.rows("poison", 9, 0).await;
+    // Trying again too early changes nothing.
+    pipeline.try_command(&["dlq", "replay", "--all", "--wait", "1s"]).await;
+    pipeline.settled().await;
+    dead(&pipeline, refused, Stage::Persister).await;
+    pipeline.rows("poison", 9, 0).await;
+
+    pipeline.database.execute("ALTER TABLE messages DROP CONSTRAINT canary").await;
+    pipeline.command(&["dlq", "replay", "--all"]).await;
+    let row = pipeline.row("messages", refused).await;
+    assert_eq!((&row["text"], &row["id"]), (&"message 5".into(), &entry["id"]), "{row:#}");
+    let closed = eventually(SOON, "the entry is closed", async || {
+        let rows = pipeline.database.of_request("dead_letters", refused).await;
+        ensure(rows.len() == 1 && rows[0]["closed_at"].is_string(), || format!("{rows:#?}")).map(|()| rows[0].clone())
+    })
+    .await;
+    assert!(closed["closed_by"].is_string(), "it says by what: {closed:#}");
+    eventually(SOON, "and it is taken out of DLQ", async || {
+        let left = pipeline.broker.count("DLQ", "dlq.>").await;
+        ensure(left == 0, || format!("{left} left"))
+    })
+    .await;
 }

@@ -16,8 +16,8 @@ use super::stream::{Begin, Scan, Stored};
 
 /// How far the broker's clock may be from the gateway's and the message still be found by its time.
 const CLOCKS: i64 = 6 * 60 * 1000;
-/// Headers looked through at most, after the near places.
-const MOST: u64 = 500_000;
+/// Headers looked through at most in one place.
+const MOST: u32 = 500_000;
 /// Parts of a request that a record's id is compared with.
 const PARTS: u32 = 1024;
 
@@ -55,11 +55,25 @@ pub(crate) fn is_of(message: &impl Lookup, id: Uuid) -> bool {
     }
 }
 
+/// How far to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// About the time when it came in.
+    Near,
+    /// Everything later too, up to a limit: it may have been held, or waited.
+    Far,
+}
+
 /// The first message of a stream that is, or comes from, what has this id; without its payload. `None` where there is
 /// none, or where the id tells no time.
-pub(crate) async fn by_id(nats: &Nats, stream: &'static str, id: Uuid) -> Result<Option<Stored>, CommandError> {
+pub(crate) async fn by_id(
+    nats: &Nats,
+    stream: &'static str,
+    id: Uuid,
+    reach: Reach,
+) -> Result<Option<Stored>, CommandError> {
     let Some(time) = clock::of_id(id) else { return Ok(None) };
-    for stretch in stretches(time) {
+    for stretch in stretches(time).into_iter().filter(|stretch| reach == Reach::Far || stretch.to.is_some()) {
         if let Some(found) = search(nats, stream, id, stretch).await? {
             return Ok(Some(found));
         }
@@ -70,14 +84,12 @@ pub(crate) async fn by_id(nats: &Nats, stream: &'static str, id: Uuid) -> Result
 async fn search(nats: &Nats, stream: &'static str, id: Uuid, stretch: Stretch) -> Result<Option<Stored>, CommandError> {
     let begin = Begin::Time(stretch.from);
     let mut scanner = Scan { stream, subjects: Vec::new(), begin, headers_only: true }.start(nats).await?;
-    let mut seen = 0;
-    while let Some(message) = scanner.next().await? {
-        if is_of(&message, id) {
-            return Ok(Some(message));
-        }
-        seen += 1;
-        if stretch.to.map_or(seen >= MOST, |to| message.stored_at > to) {
-            break;
+    for _ in 0..MOST {
+        match scanner.next().await? {
+            Some(message) if is_of(&message, id) => return Ok(Some(message)),
+            Some(message) if stretch.to.is_some_and(|to| message.stored_at > to) => break,
+            Some(_) => {}
+            None => break,
         }
     }
     Ok(None)

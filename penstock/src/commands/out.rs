@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use owo_colors::{OwoColorize as _, Stream};
 use serde::Serialize;
 
@@ -27,14 +27,28 @@ pub(crate) fn json(value: &impl Serialize) {
     line(serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
+/// Narrower than this, a table is no table.
+const NARROWEST: u16 = 60;
+
 /// A table that wraps its cells to the terminal's width.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    // A terminal that does not know its width says 0.
+    if table.width().is_some_and(|width| width < NARROWEST) {
+        table.set_width(NARROWEST);
+    }
     if !header.is_empty() {
         table.set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
     }
     table
+}
+
+/// Keeps a column on one line, so that what is in it can be copied.
+pub(crate) fn keep_whole(table: &mut Table, column: usize) {
+    if let Some(column) = table.column_mut(column) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
 }
 
 /// The table's lines, without the spaces at their ends.

@@ -35,6 +35,9 @@ fn failed(error: ProvisionError) -> CommandError {
         ProvisionError::Wrong(_) => {
             "these properties cannot be changed in place: use another NATS account, or delete the stream once nothing in it is needed"
         }
+        ProvisionError::MakeStream { .. } | ProvisionError::UpdateStream { .. } => {
+            "the streams reserve what they may take: give NATS more room (max_file_store), or set smaller sizes in [streams]"
+        }
         _ => "look at NATS' log; the user needs every right (in deploy/nats-users.conf: `admin`)",
     };
     match error {

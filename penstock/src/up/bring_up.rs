@@ -15,7 +15,7 @@ use super::secrets::Secrets;
 use super::settings::Settings;
 use super::site::{Site, StepError};
 use super::supervisor::{Event, Supervisor};
-use super::{Config, Wish, demo, migrate, prepare, provision, report};
+use super::{Config, Wish, demo, migrate, prepare, provision, report, stream_sizes};
 use crate::servers::console::Console;
 use crate::servers::nats::User;
 use crate::servers::postgres::PostgresError;
@@ -40,6 +40,8 @@ pub(crate) struct Up {
     nats_url: String,
     postgres_url: String,
     postgres_elsewhere: Option<PathBuf>,
+    /// Where the defaults do not fit on this disk.
+    stream_sizes: Vec<(&'static str, u64)>,
     /// `run.json` is there, so it has to be kept current.
     announced: bool,
 }
@@ -68,6 +70,7 @@ impl Up {
             nats_url: String::new(),
             postgres_url: String::new(),
             postgres_elsewhere: None,
+            stream_sizes: Vec::new(),
             announced: false,
         }
     }
@@ -123,6 +126,10 @@ impl Up {
         if let Some((server, elsewhere)) = postgres {
             self.postgres_elsewhere = elsewhere;
             started.push(self.start(Program::Postgres(server))?);
+        }
+        if given_nats.is_none() {
+            self.stream_sizes = stream_sizes::for_disk_of(&self.data.at("nats"))
+                .map_err(UpError::system("looking how much of the disk is free"))?;
         }
         self.until_ready("waiting for the servers", started, SERVERS_LIMIT).await?;
         self.note_urls(given_nats, given_postgres).await
@@ -197,6 +204,9 @@ impl Up {
         offer("postgres", "url", self.postgres_url.clone());
         offer("dedup", "hash_key", self.secrets.dedup_hash_key.clone());
         offer("attachments", "store", format!("file://{}", self.data.at("attachments").display()));
+        for (stream, bytes) in &self.stream_sizes {
+            offer("streams", stream, bytes.to_string());
+        }
         overrides
     }
 

@@ -28,6 +28,7 @@ mod secrets;
 mod settings;
 mod signals;
 mod site;
+mod stream_sizes;
 mod supervisor;
 
 use std::path::{Path, PathBuf};

@@ -180,7 +180,7 @@ SELECT
         WHEN in_messages THEN 'messages' WHEN in_statuses THEN 'message_statuses' WHEN reopened THEN 'duplicates'
     END AS ended_in,
     -- Whether content is to be written: a first row, or a correction that is newer than the row and of nobody erased.
-    ending = 'row' AND CASE
+    settled AND ending = 'row' AND CASE
         WHEN NOT (in_messages OR in_statuses) THEN true
         WHEN original = id AND original_erased_at IS NOT NULL THEN false
         ELSE coalesce(replay_sequence > coalesce(row_sequence, -1), false)

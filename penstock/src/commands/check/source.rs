@@ -11,8 +11,13 @@ use crate::commands::out;
 pub(crate) struct Described {
     pub(crate) name: String,
     /// Each property with its value, in the order in which they are shown.
+    #[serde(serialize_with = "as_object")]
     pub(crate) properties: Vec<(&'static str, String)>,
     pub(crate) warnings: Vec<String>,
+}
+
+fn as_object<S: serde::Serializer>(properties: &[(&str, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(properties.iter().map(|(name, value)| (name.replace(' ', "_"), value)))
 }
 
 /// Describes a source whose adapter is there.

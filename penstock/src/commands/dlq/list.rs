@@ -109,6 +109,7 @@ fn table(listed: &[Listed<'_>], now: i64) -> Table {
             out::mark(&entry.state, entry.state.starts_with("closed")),
         ]);
     }
+    out::keep_whole(&mut table, 0);
     table
 }
 

@@ -17,6 +17,7 @@ use super::entries::{Filter, Letter, of_id};
 use super::resend::{again, payload_of, told_sequence};
 use crate::commands::database::Database;
 use crate::commands::error::{Answer, CommandError, Ending};
+use crate::commands::locate::Reach;
 use crate::commands::site::Where;
 use crate::commands::{locate, out, resend, stream};
 
@@ -153,7 +154,11 @@ async fn prepare(
     let mut sequence = told_sequence(letter);
     if sequence.is_none() && letter.envelope.stage == Stage::Normalizer {
         // Only for the row's raw_sequence: where it is not found, or not to be had now, the replay goes without.
-        sequence = locate::by_id(nats, RAW, letter.envelope.request_id).await.ok().flatten().map(|raw| raw.sequence);
+        sequence = locate::by_id(nats, RAW, letter.envelope.request_id, Reach::Near)
+            .await
+            .ok()
+            .flatten()
+            .map(|raw| raw.sequence);
     }
     again(letter, run, sequence)
 }

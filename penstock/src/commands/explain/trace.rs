@@ -10,6 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::commands::error::CommandError;
+use crate::commands::locate::Reach;
 use crate::commands::stream::Stored;
 use crate::commands::{clock, locate};
 
@@ -83,18 +84,18 @@ const WAY: [(&str, &str, &str); 4] = [
 
 /// The request itself, where `RAW` still has it.
 pub(crate) async fn request(nats: &Nats, id: Uuid) -> Result<Option<Request>, CommandError> {
-    Ok(locate::by_id(nats, RAW, id).await?.and_then(|stored| Request::of(RAW, &stored)))
+    Ok(locate::by_id(nats, RAW, id, Reach::Near).await?.and_then(|stored| Request::of(RAW, &stored)))
 }
 
 /// Looks everywhere.
 pub(crate) async fn trace(nats: &Nats, id: Uuid) -> Result<Trace, CommandError> {
-    let raw = locate::by_id(nats, RAW, id).await?;
-    let held = locate::by_id(nats, HELD, id).await?;
-    let dead = locate::by_id(nats, DLQ, id).await?;
+    let raw = locate::by_id(nats, RAW, id, Reach::Far).await?;
+    let held = locate::by_id(nats, HELD, id, Reach::Far).await?;
+    let dead = locate::by_id(nats, DLQ, id, Reach::Far).await?;
     let mut waiting = None;
     for (stream, consumer, stage) in WAY {
         if waiting.is_none() {
-            waiting = match locate::by_id(nats, stream, id).await? {
+            waiting = match locate::by_id(nats, stream, id, Reach::Far).await? {
                 Some(stored) => Some(look(nats, stream, consumer, stage, &stored).await?),
                 None => None,
             };

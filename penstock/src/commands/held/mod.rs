@@ -19,10 +19,11 @@ use uuid::Uuid;
 
 use self::recheck::{Judge, NoJudge};
 use super::error::{Answer, CommandError, Ending};
+use super::locate::Reach;
 use super::resend::{self, ResendError};
 use super::site::Where;
 use super::stream::{self, Begin, Scan, Stored};
-use super::{clock, out};
+use super::{clock, locate, out};
 
 /// What `penstock held` is told.
 #[derive(Debug, Args)]
@@ -181,6 +182,7 @@ fn table(judged: &[Judged], now: i64) -> comfy_table::Table {
             out::mark(&held.now, fits(held.verified)),
         ]);
     }
+    out::keep_whole(&mut table, 0);
     table
 }
 
@@ -253,7 +255,7 @@ async fn release_one(
 }
 
 async fn place_of(nats: &Nats, id: Uuid) -> Result<u64, CommandError> {
-    let found = super::locate::by_id(nats, HELD, id).await?;
+    let found = locate::by_id(nats, HELD, id, Reach::Far).await?;
     found.map(|stored| stored.sequence).ok_or_else(|| {
         let next =
             format!("see what is held with `penstock held list`, or what became of it with `penstock explain {id}`");

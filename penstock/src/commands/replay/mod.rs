@@ -23,6 +23,7 @@ use uuid::Uuid;
 use self::choice::{Choice, Tally};
 use super::database::Database;
 use super::error::{Answer, CommandError, Ending};
+use super::locate::Reach;
 use super::resend::{self, ResendError};
 use super::site::{Site, Where};
 use super::stream::{self, Begin, Scan, Stored};
@@ -77,7 +78,12 @@ pub(crate) async fn run(args: ReplayArgs) -> Answer {
     let nats = site.nats().await?;
     let run = args.run.clone().unwrap_or_else(resend::run_name);
     let mut replay = Replay::new(nats, &args, run);
-    let read = if args.id.is_empty() { replay.all(&choice).await } else { replay.some(&site, &args.id).await };
+    let read = tokio::select! {
+        read = replay.read(&site, &choice, &args.id) => read,
+        _ = tokio::signal::ctrl_c() => {
+            Err(CommandError::finding("interrupted", "nothing has to be undone: what was sent is read again, and that is all"))
+        }
+    };
     replay.bar.finish_and_clear();
     if let Err(error) = read {
         out::note(replay.how_to_go_on());
@@ -185,6 +191,10 @@ impl Replay {
         }
     }
 
+    async fn read(&mut self, site: &Site, choice: &Choice, ids: &[String]) -> Result<(), CommandError> {
+        if ids.is_empty() { self.all(choice).await } else { self.some(site, ids).await }
+    }
+
     /// Everything that is meant, in the order of the stream.
     async fn all(&mut self, choice: &Choice) -> Result<(), CommandError> {
         let begin = match (self.from, choice.since) {
@@ -215,7 +225,7 @@ impl Replay {
     async fn some(&mut self, site: &Site, ids: &[String]) -> Result<(), CommandError> {
         for id in ids {
             for request in requests_of(site, id).await? {
-                let message = match locate::by_id(&self.nats, RAW, request).await? {
+                let message = match locate::by_id(&self.nats, RAW, request, Reach::Far).await? {
                     // What was looked through had no payloads.
                     Some(place) => stream::first(&self.nats, RAW, &place.subject, place.sequence).await?,
                     None => None,
@@ -280,6 +290,9 @@ impl Replay {
     }
 
     fn how_to_go_on(&self) -> String {
+        if self.dry_run || self.sent_to == 0 {
+            return "nothing was sent".to_owned();
+        }
         let next = self.sent_to + 1;
         format!(
             "sent up to RAW/{}; go on with the same filters and --run {} --from-sequence {next}",

@@ -1,0 +1,112 @@
+//! A request on its way in, and what is asked of it and made of it. No I/O.
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::request::Parts;
+use proto::header::Pair;
+use proto::{RawEnvelope, Verified};
+use providers::Verdict;
+use runtime::config::{Config, Problems};
+
+use crate::admit::within_limit;
+use crate::answer::Refusal;
+use crate::envelope;
+use crate::limits::Pressure;
+use crate::metrics::SourceMetrics;
+use crate::sources::{Source, Table};
+use crate::ticket::Ticket;
+
+/// What a reload replaces at once.
+#[derive(Debug)]
+pub struct State {
+    /// The sources.
+    pub table: Table,
+    metrics: Vec<SourceMetrics>,
+}
+
+impl State {
+    /// Builds it, or says everything that is wrong with the sources.
+    pub fn build(config: &Config, previous: Option<&Self>) -> Result<Self, Problems> {
+        let table = Table::build(config, previous.map(|state| &state.table))?;
+        let metrics = table.sources().iter().map(|source| SourceMetrics::new(source, source.secrets(config))).collect();
+        Ok(Self { table, metrics })
+    }
+
+    /// Where a source of this table is counted.
+    pub fn metrics(&self, source: &Source) -> Option<&SourceMetrics> {
+        self.metrics.get(source.index)
+    }
+}
+
+/// A request that is on its way in.
+#[derive(Debug)]
+pub struct Intake<'a> {
+    /// Everything that is in force.
+    pub state: &'a State,
+    /// Where it came in.
+    pub source: &'a Source,
+    /// Where it is counted.
+    pub metrics: Option<&'a SourceMetrics>,
+    /// Its head.
+    pub head: &'a Parts,
+    /// Its headers.
+    pub pairs: Vec<Pair>,
+    /// Its body.
+    pub body: Bytes,
+    /// Its id and time.
+    pub ticket: Ticket,
+}
+
+impl Intake<'_> {
+    fn request<'s>(&'s self, url: &'s str) -> providers::Request<'s> {
+        let Self { head, pairs, body, .. } = self;
+        providers::Request { method: &head.method, url, query: head.uri.query(), headers: pairs, body }
+    }
+
+    /// Judges its signature.
+    pub fn authenticate(&self) -> Verdict {
+        let url = envelope::public_url(self.head, self.source, &self.state.table.urls);
+        self.source.authenticate(&self.request(&url), self.ticket.received_at)
+    }
+
+    /// Finds what only its sender can mend.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.source.adapter.check(&self.request("")).map_err(Refusal::Bad)
+    }
+
+    /// Takes one from the budget that this request may use.
+    pub fn limit(&self, verified: Verified) -> Result<(), Refusal> {
+        let status = self.source.adapter.contract().over_limit_status();
+        let limits = &self.source.limits;
+        if verified == Verified::No {
+            return limits.check_unverified().map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS));
+        }
+        let pressure = limits.check();
+        within_limit(pressure, self.source.over_limit).map_err(|over| Refusal::OverLimit(over, status))?;
+        if let (Pressure::Over(_), Some(metrics)) = (pressure, self.metrics) {
+            metrics.over_limit_accepted.increment(1);
+        }
+        Ok(())
+    }
+
+    /// What is stored: everything that came, credentials replaced.
+    pub fn into_message(mut self, verified: Verified) -> (RawEnvelope, Bytes) {
+        let fingerprints = &self.state.table.fingerprints;
+        fingerprints.redact_headers(&mut self.pairs, &self.source.secret_headers);
+        let parameters = self.source.adapter.secret_parameters();
+        let query = self.head.uri.query().map(|query| fingerprints.redact_query(query, parameters).into_owned());
+        let envelope = RawEnvelope {
+            id: self.ticket.id,
+            received_at: self.ticket.received_at,
+            method: self.head.method.as_str().to_owned(),
+            query,
+            provider: self.source.adapter.name().to_owned(),
+            verified,
+            headers: self.pairs,
+            body: None,
+            replay: None,
+            traceparent: Some(envelope::traceparent(&self.head.headers, self.ticket.id)),
+        };
+        (envelope, self.body)
+    }
+}
