@@ -1,10 +1,13 @@
 //! Every row of the table of answers, except those that need a broken broker (see `outages`).
 
+use std::time::Duration;
+
 use http::Method;
 use tests::config::STANDARD;
+use tests::eventually::ensure;
 use tests::sign::{standard_request, standard_request_at, twilio_request};
 use tests::time::unix_seconds;
-use tests::{Answer, Pipeline, Request};
+use tests::{Answer, Pipeline, Request, eventually};
 
 use crate::journey::security_headers;
 use crate::shared;
@@ -140,9 +143,16 @@ async fn a_webhook_that_is_no_json_is_refused_or_a_row_but_never_a_dead_letter()
             let answer = pipeline.post(&request).await;
             if answer.status == 400 {
                 answer.problem(400);
-            } else {
-                pipeline.row("messages", answer.accepted()).await;
+                continue;
             }
+            let request = answer.accepted();
+            let dead = eventually(Duration::from_mins(1), "it has an ending", async || {
+                let dead = pipeline.database.of_request("dead_letters", request).await;
+                let rows = pipeline.database.of_request("messages", request).await;
+                ensure(rows.len() + dead.len() == 1, || "no ending".to_owned()).map(|()| dead)
+            })
+            .await;
+            assert!(dead.is_empty(), "{kind} {:?}: {dead:#?}", String::from_utf8_lossy(body));
         }
     }
 }

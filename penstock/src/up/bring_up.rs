@@ -213,12 +213,7 @@ impl Up {
     fn site(&self) -> Site {
         let mut env = self.env.clone();
         env.extend(self.common_overrides());
-        Site {
-            config: self.config.path.clone(),
-            env,
-            nats_url: self.nats_url.clone(),
-            postgres_url: self.postgres_url.clone(),
-        }
+        Site { config: self.config.path.clone(), env, postgres_url: self.postgres_url.clone() }
     }
 
     fn start(&mut self, program: Program) -> Result<usize, UpError> {

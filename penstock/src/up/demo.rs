@@ -58,7 +58,7 @@ pub(crate) async fn demo(site: &Site, run: &RunFile, console: &Console) -> Resul
     console.line(&table(&endings));
     let expected: HashSet<&Uuid> = ids.iter().collect();
     let ended: HashSet<&Uuid> = endings.iter().map(|ending| &ending.request).collect();
-    let alive = endings.iter().all(|ending| ending.ending != "dead");
+    let alive = endings.iter().all(|ending| ending.ended_as != "dead");
     Ok(!refused && alive && !expected.is_empty() && expected == ended)
 }
 
@@ -74,7 +74,7 @@ struct Ending {
     request: Uuid,
     channel: String,
     source: String,
-    ending: String,
+    ended_as: String,
     kind: String,
     sender: Option<String>,
     text: Option<String>,
@@ -101,7 +101,7 @@ fn read(row: &sqlx::postgres::PgRow) -> Result<Ending, sqlx::Error> {
         request: row.try_get("request_id")?,
         channel: row.try_get("channel")?,
         source: row.try_get("source")?,
-        ending: row.try_get("ending")?,
+        ended_as: row.try_get("ending")?,
         kind: row.try_get("kind")?,
         sender: row.try_get("sender")?,
         text: row.try_get("text")?,
@@ -113,7 +113,7 @@ fn table(endings: &[Ending]) -> String {
     for ending in endings {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (sender, words) = (text(&ending.sender), text(&ending.text));
-        table.add_row([&ending.channel, &ending.source, &ending.ending, &ending.kind, &sender, &words]);
+        table.add_row([&ending.channel, &ending.source, &ending.ended_as, &ending.kind, &sender, &words]);
     }
     out::rendered(&table)
 }

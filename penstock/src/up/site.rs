@@ -13,8 +13,6 @@ pub(crate) struct Site {
     /// The environment to read that configuration with: this process's own, and the overrides by which the servers of
     /// this `up` are found, with administrator rights.
     pub(crate) env: Env,
-    /// With the credentials of `admin`.
-    pub(crate) nats_url: String,
     /// With credentials.
     pub(crate) postgres_url: String,
 }
