@@ -4,7 +4,7 @@
 //! from the contract, signatures included, so a mistake in the product cannot hide in its own code.
 //!
 //! What a reader would get wrong: nothing sleeps to let something happen. Whatever can be asked is polled
-//! ([`eventually`]), with a deadline and words for what was awaited.
+//! ([`mod@eventually`]), with a deadline and words for what was awaited.
 
 #![expect(
     clippy::unwrap_used,

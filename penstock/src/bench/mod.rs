@@ -1,7 +1,7 @@
 //! `penstock bench`: drives the gateway as a provider would, watches the rows appear, and says what it saw.
 //!
 //! Order: find everything, warm up and let that drain, send and watch, compare (`--verify`), measure the floors
-//! (`--floors`), report. [`schedule`], [`watch`], [`ledger`] and [`report`] decide and are pure; [`load`], [`watching`],
+//! (`--floors`), report. [`schedule`], [`mod@watch`], [`ledger`] and [`report`] decide and are pure; [`load`], [`watching`],
 //! [`database`], [`floors`] and [`resources`] do.
 //!
 //! What a reader would get wrong: the warm-up is not in the figures, but it is in the ledger, which leaves out nothing
@@ -130,7 +130,13 @@ impl Bench {
             repeats: self.args.duplicates,
         };
         if !plan.duration.is_zero() {
-            self.phase(plan, "warming up").await?;
+            let warm = self.phase(plan, "warming up").await?;
+            if warm.seen.left > 0 {
+                out::note(format!(
+                    "{} requests of the warm-up have no ending yet: the figures begin in debt",
+                    warm.seen.left
+                ));
+            }
         }
         let plan = Plan { first_connection: plan.connections, duration: self.args.duration, ..plan };
         let phase = self.phase(plan, "sending").await?;
