@@ -27,7 +27,7 @@ const DECIDES: [(&str, &str); 4] = [
     ("ingest-gateway", "admit.rs"),
     ("normalizer", "decide.rs"),
     ("dedup-worker", "decide.rs"),
-    ("persister", "judge.rs"),
+    ("persister", "row.rs"),
 ];
 
 fn root() -> &'static Path {

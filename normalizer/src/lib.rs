@@ -63,7 +63,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let (sources, current) = tokio::sync::watch::channel(Arc::new(Sources::read(&config)?));
     for (stream, consumer) in CONSUMERS {
         let health = context.health.dependency(consumer);
-        for _ in 0..config.normalizer.workers {
+        // Replays keep their order, so that of several copies of a message the same one becomes the row again.
+        let workers = if stream == REPLAY { 1 } else { config.normalizer.workers };
+        for _ in 0..workers {
             let limits = BatchLimits { messages: config.normalizer.batch, linger: Duration::ZERO };
             let feed = Feed::new(nats.clone(), stream, consumer, limits, health.clone());
             let stage = Normalizer::new(nats.clone(), current.clone(), Arc::clone(&metrics));

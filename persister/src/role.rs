@@ -62,7 +62,10 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let limits = BatchLimits { messages: config.persister.batch, linger: config.persister.linger };
     for (stream, consumer) in [UNIQUES, REPEATS] {
         let health = context.health.dependency(consumer);
-        for _ in 0..config.persister.writers {
+        // Replays come through DUPLICATES and keep their order, so that of several copies of a message the same one
+        // becomes the row again.
+        let writers = if stream == DUPLICATES { 1 } else { config.persister.writers };
+        for _ in 0..writers {
             let feed = Feed::new(nats.clone(), stream, consumer, limits, health.clone());
             let stage = Persister {
                 nats: nats.clone(),

@@ -36,7 +36,9 @@ impl Tasks {
     ///
     /// `abort` ends the wait at once (a second signal). Success only where nothing ended early, failed, or was left.
     pub async fn run(mut self, grace: Duration, abort: CancellationToken) -> ExitCode {
+        // Biased: a task that ends because it was asked to has not ended early, however quick it was.
         let mut failed = tokio::select! {
+            biased;
             () = self.shutdown.cancelled() => false,
             Some(ended) = self.running.join_next() => {
                 log_end(&ended);
@@ -115,6 +117,19 @@ mod tests {
         });
         shutdown.cancel();
         assert_eq!(outcome(tasks).await, success());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_finishes_at_once_when_asked_has_not_ended_early() {
+        for _ in 0..100 {
+            let (mut tasks, shutdown) = tasks();
+            let asked = shutdown.clone();
+            tasks.spawn("quick", async move {
+                asked.cancel();
+                Ok(())
+            });
+            assert_eq!(outcome(tasks).await, success());
+        }
     }
 
     #[tokio::test]

@@ -2,8 +2,10 @@
 //! may be run at any time, by several people at once: each property is set to what the configuration says.
 
 use clap::Args;
-use runtime::config::{Config, Environment, Need, Requirements};
+use runtime::config::{Config, Environment, Need, Requirements, Streams};
+use runtime::nats::Nats;
 use runtime::provision::{ProvisionError, Provisioned};
+use runtime::topology;
 
 use super::error::{Answer, CommandError, Ending};
 use super::out;
@@ -22,12 +24,37 @@ const SIZES: Requirements =
 
 pub(crate) async fn run(args: ProvisionArgs) -> Answer {
     let site = args.place.site()?;
-    let config = Config::load_for(site.config_file(), &Environment::of_process(), SIZES)
+    let mut config = Config::load_for(site.config_file(), &Environment::of_process(), SIZES)
         .map_err(|problems| CommandError::config(&problems))?;
     let nats = site.nats().await?;
+    if site.is_run() {
+        keep_sizes(&nats, &mut config.streams).await?;
+    }
     let done = nats.provision(&config).await.map_err(failed)?;
     out::line(said(done));
     Ok(Ending::Clean)
+}
+
+/// `up` fits the streams to this machine's disk; the configuration does not know that.
+async fn keep_sizes(nats: &Nats, sizes: &mut Streams) -> Result<(), CommandError> {
+    let all = [
+        (topology::RAW, &mut sizes.raw),
+        (topology::BODIES, &mut sizes.bodies),
+        (topology::HELD, &mut sizes.held),
+        (topology::REPLAY, &mut sizes.replay),
+        (topology::CANONICAL, &mut sizes.canonical),
+        (topology::UNIQUE, &mut sizes.unique),
+        (topology::DUPLICATES, &mut sizes.duplicates),
+        (topology::DLQ, &mut sizes.dlq),
+    ];
+    for (stream, size) in all {
+        match nats.stream_info(stream).await {
+            Ok(info) => *size = u64::try_from(info.config.max_bytes).unwrap_or(*size),
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn failed(error: ProvisionError) -> CommandError {

@@ -51,6 +51,8 @@ pub(crate) struct Site {
     /// The admin addresses of each role's processes.
     pub(crate) admin: AdminUrls,
     config_file: Option<PathBuf>,
+    /// The folder of the running `up`, where that is what it is.
+    run: Option<PathBuf>,
     /// Who says so, for messages.
     pub(crate) named_by: String,
 }
@@ -157,6 +159,7 @@ impl Where {
             gateway_url: run.gateway_url,
             admin: run.admin,
             config_file: chosen.into_iter().flatten().next().or_else(|| existing(made_by_up)),
+            run: Some(self.data_dir.clone()),
             named_by: self.data_dir.join("run.json").display().to_string(),
         }
     }
@@ -189,6 +192,7 @@ impl Site {
             },
             named_by: file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string()),
             config_file: file,
+            run: None,
         }
     }
 
@@ -204,7 +208,17 @@ impl Site {
             return Err(CommandError::usage("this needs the sources of a configuration, and none is known", next));
         };
         let env = Environment::of_process();
-        Config::load_for(Some(file), &env, SOURCES).map_err(|problems| CommandError::config(&problems))
+        let config = Config::load_for(Some(file), &env, SOURCES);
+        let mut config = config.map_err(|problems| CommandError::config(&problems))?;
+        if config.dedup.hash_key.is_none() {
+            config.dedup.hash_key = self.run.as_deref().and_then(drawn_hash_key);
+        }
+        Ok(config)
+    }
+
+    /// Whether this is a running `up`, which decides some things by itself.
+    pub(crate) fn is_run(&self) -> bool {
+        self.run.is_some()
     }
 
     /// Connects to the broker, or says why not within seconds.
@@ -254,6 +268,16 @@ impl Site {
     fn not_named(&self, key: &str) -> CommandError {
         CommandError::usage(format!("{} does not name {key}", self.named_by), format!("add {key} to it"))
     }
+}
+
+/// The key that `up` drew, where the configuration names none.
+fn drawn_hash_key(data_dir: &Path) -> Option<Secret> {
+    #[derive(Deserialize)]
+    struct Drawn {
+        dedup_hash_key: String,
+    }
+    let bytes = std::fs::read(data_dir.join("secrets.json")).ok()?;
+    serde_json::from_slice::<Drawn>(&bytes).ok().map(|drawn| drawn.dedup_hash_key.into())
 }
 
 /// Where a client on this machine reaches an address that a process listens on.
@@ -310,6 +334,19 @@ mod tests {
         let site = place(folder.path(), Some("")).site_in(&Environment::default()).unwrap();
         assert_eq!(site.nats.unwrap().expose_secret(), "nats://run");
         assert_eq!(site.config_file.unwrap(), folder.path().join("own.toml"));
+    }
+
+    #[test]
+    fn the_key_that_up_drew_is_used_where_the_configuration_names_none() {
+        let folder = tempfile::tempdir().unwrap();
+        running(folder.path());
+        std::fs::write(folder.path().join("secrets.json"), r#"{"dedup_hash_key": "drawn", "other": 1}"#).unwrap();
+        let key = |config: &str| {
+            let site = place(folder.path(), Some(config)).site_in(&Environment::default()).unwrap();
+            site.config().unwrap().dedup.hash_key.unwrap().expose_secret().to_owned()
+        };
+        assert_eq!(key(""), "drawn");
+        assert_eq!(key("dedup.hash_key = { value = 'own' }"), "own");
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub struct Dedup {
     pub admin: SocketAddr,
     /// Messages taken at once. 1 to 10,000, default 512.
     pub batch: usize,
-    /// Batches in hand at once. 1 to 64, default 2.
+    /// Batches in hand at once. 1 to 64, default 1: with one, records keep their order, so that a replay makes the
+    /// same one of several copies a row again.
     pub workers: usize,
     /// How long a provider's own id makes a repeat. 1 s to 400 d, default 8 d: the longest retry of
     /// a provider and a day.
@@ -36,7 +37,7 @@ impl Dedup {
         Self {
             admin: reader.or("admin", "127.0.0.1:9103", &address()),
             batch: reader.or("batch", "512", &whole(1..=10_000)),
-            workers: reader.or("workers", "2", &whole(1..=64)),
+            workers: reader.or("workers", "1", &whole(1..=64)),
             window: reader.or("window", "8d", &duration("1s", "400d")),
             content_window: reader.or("content_window", "10m", &duration("1s", "400d")),
             claims: reader.or("claims", "24h", &duration("1s", "30d")),
