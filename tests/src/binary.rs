@@ -24,8 +24,12 @@ fn build() -> PathBuf {
         Some(name) => name,
     };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "penstock", "--bin", "penstock", "--profile", name, "--target-dir"]);
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "penstock", "--profile", name, "--target-dir"]);
     cargo.arg(target).current_dir(root());
+    // A test that is run by itself, under a debugger, is told of no toolchain by anybody.
+    if let Some(toolchain) = option_env!("RUSTUP_TOOLCHAIN") {
+        cargo.env("RUSTUP_TOOLCHAIN", toolchain);
+    }
     let status = cargo.status().expect("cargo can be run");
     assert!(status.success(), "the penstock binary cannot be built: run `cargo build --bin penstock` to see why");
     profile.join("penstock")

@@ -7,6 +7,8 @@ use tests::load::Load;
 use tests::random::Random;
 use tests::{Pipeline, Role, config};
 
+use crate::shared;
+
 const WRITERS: usize = 4;
 const ROUNDS: usize = 6;
 /// What has to be accepted between two kills, so that each of them hits work.
@@ -55,4 +57,19 @@ async fn a_process_killed_at_each_stage_under_load_loses_nothing_and_doubles_not
     println!("{kills} kills: {findings}");
     findings.assert_exact();
     assert!(findings.duplicates > 0, "the load repeats messages: {findings}");
+}
+
+/// The control: the same load and the same ledger, with deduplication off. It has to see what then goes wrong.
+#[tokio::test]
+async fn without_deduplication_the_same_ledger_finds_messages_stored_twice() {
+    let mut random = Random::seeded("control");
+    let pipeline = shared::pipeline().await;
+    let load = Load::start(&pipeline.gateways(), "control", WRITERS, &mut random);
+    load.more(10 * BETWEEN, PROGRESS).await;
+    let deliveries = load.stop().await;
+    pipeline.settled().await;
+    let endings = pipeline.database.endings("control").await;
+    let findings = Findings::of(&deliveries, &endings);
+    assert!(!findings.exact() && !findings.twice.is_empty(), "{findings}");
+    assert!(findings.lost.is_empty() && findings.unaccounted.is_empty(), "{findings:#?}");
 }

@@ -200,6 +200,14 @@ mod tests {
     }
 
     #[test]
+    fn the_query_that_the_provider_was_told_to_call_is_sent() {
+        let player = Player::new(&config(), "moved", "http://127.0.0.1:8080").unwrap();
+        let unsigned = sample::choose(Channel::Sms, "twilio", None).unwrap().fill([7; 32], 0).unwrap();
+        let request = player.sign(&unsigned, Millis::from_unix(0).unwrap()).unwrap();
+        assert_eq!(request.uri(), "/v1/sms/moved?team=a");
+    }
+
+    #[test]
     fn a_source_that_is_not_there_is_answered_with_those_that_are() {
         let error = Player::new(&config(), "suport", "http://127.0.0.1:1").unwrap_err();
         assert!(error.next().contains("support, moved"), "{}", error.next());
