@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use proto::body_ref::CHUNK;
 use proto::envelope::Lookup;
-use proto::subject::{self, channel_and_source};
-use proto::{DeadLetterEnvelope, DedupRule, Millis, RecordEnvelope, Stage as StageName, id};
+use proto::subject::{self, SourceName, channel_and_source};
+use proto::{Channel, DeadLetterEnvelope, DedupRule, Millis, RecordEnvelope, Stage as StageName, id};
 use runtime::backoff::Backoff;
 use runtime::bodies::BodyError;
 use runtime::clock::now_millis;
@@ -209,9 +209,8 @@ impl Persister {
     /// Acknowledged only after `DLQ` has it.
     async fn bury(&self, delivery: Delivery, reason: &'static str, detail: String) -> Answered {
         let Some(letter) = letter(&delivery, reason, detail) else {
-            // Only the dedup worker may publish here, and it builds subjects from checked names.
-            error!(subject = delivery.subject(), "a message is on a subject that is not ours; left there");
-            return delivery.ack();
+            error!(subject = delivery.subject(), "a message cannot be named, so it cannot be put aside; trying again");
+            return delivery.retry(AGAIN);
         };
         match self.publish(&delivery, &letter).await {
             Ok(()) => {
@@ -253,7 +252,7 @@ impl Persister {
 }
 
 /// The dead letter of a record; one without our headers is named after its place in the stream, so that it has the
-/// same name on every delivery. `None` where not even its subject says where it came in.
+/// same name on every delivery. `None` where the broker's time cannot be read.
 fn letter(delivery: &Delivery, reason: &str, detail: String) -> Option<DeadLetterEnvelope> {
     let reason = reason.to_owned();
     if let Ok(envelope) = RecordEnvelope::read(&Headers(delivery)) {
@@ -271,7 +270,9 @@ fn letter(delivery: &Delivery, reason: &str, detail: String) -> Option<DeadLette
     }
     let info = delivery.info();
     let received_at = Millis::from_unix(info.stored_at)?;
-    let (channel, source) = channel_and_source(delivery.subject())?;
+    // A subject of UNIQUE says nothing of where its message came in; what is put aside must still have a place.
+    let unknown = || Some((Channel::Webhook, SourceName::parse("unknown").ok()?));
+    let (channel, source) = channel_and_source(delivery.subject()).or_else(unknown)?;
     // The streams count for themselves, so the stream is part of the name.
     let stream = delivery.subject().bytes().next().unwrap_or_default();
     let place = Uuid::from_u128(u128::from(info.stream_sequence) << 8 | u128::from(stream));
