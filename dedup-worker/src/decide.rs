@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::envelope::Lookup;
 use proto::subject::{self, SourceName};
-use proto::{BodyRef, Channel, EnvelopeError, Millis, RecordEnvelope, id};
+use proto::{BodyRef, Channel, DeadLetterEnvelope, EnvelopeError, Millis, RecordEnvelope, Stage, id};
 use runtime::config;
 use uuid::Uuid;
 
@@ -71,28 +71,67 @@ pub fn route(headers: &impl Lookup, claims: Claims) -> Result<Routed, EnvelopeEr
     })
 }
 
-/// Names a message that is not ours, so that it has a place in `DLQ` that is the same on every delivery.
-///
-/// `None` where not even its subject is one of ours; whoever may publish to the stream can do that, and all that can
-/// be said of it is where it is.
-pub fn name_of_stranger(subject: &str, stream_sequence: u64, stored_at: i64) -> Option<Stranger> {
-    let (channel, source) = subject::channel_and_source(subject)?;
-    let received_at = Millis::from_unix(stored_at)?;
-    let record = id::record_id(received_at, Uuid::from_u128(u128::from(stream_sequence)), 0);
-    Some(Stranger { channel, source, received_at, record })
+/// Why a message is put aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It does not carry our headers.
+    NoEnvelope,
+    /// Its payload is not in `BODIES`.
+    NoBody,
+    /// The broker will never take it.
+    Refused,
 }
 
-/// A message without our headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stranger {
-    /// By its subject.
-    pub channel: Channel,
-    /// By its subject.
-    pub source: SourceName,
-    /// When the broker stored it.
-    pub received_at: Millis,
-    /// Made from its place in the stream.
-    pub record: Uuid,
+impl Why {
+    /// Every reason, so that counters can be present at zero.
+    pub const ALL: [Self; 3] = [Self::NoEnvelope, Self::NoBody, Self::Refused];
+
+    /// The word used in dead letters, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoEnvelope => "no_envelope",
+            Self::NoBody => "no_body",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// The dead letter of a record.
+pub fn letter_of(record: RecordEnvelope, why: Why, detail: &str) -> DeadLetterEnvelope {
+    DeadLetterEnvelope {
+        stage: Stage::Dedup,
+        record: record.record,
+        part: record.part,
+        request_id: record.request_id,
+        received_at: record.received_at,
+        channel: record.channel,
+        source: record.source,
+        reason: why.as_str().to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+/// The dead letter of a message that is not ours, named after its place in the stream, so that every delivery of it has
+/// the same name. `None` where the broker's time cannot be read.
+pub fn letter_of_stranger(
+    subject: &str,
+    stream_sequence: u64,
+    stored_at: i64,
+    detail: &str,
+) -> Option<DeadLetterEnvelope> {
+    let (channel, source) = subject::place(subject);
+    let received_at = Millis::from_unix(stored_at)?;
+    Some(DeadLetterEnvelope {
+        stage: Stage::Dedup,
+        record: id::record_id(received_at, Uuid::from_u128(u128::from(stream_sequence)), 0),
+        part: 0,
+        request_id: Uuid::nil(),
+        received_at,
+        channel,
+        source,
+        reason: Why::NoEnvelope.as_str().to_owned(),
+        detail: detail.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -157,9 +196,10 @@ mod tests {
 
     #[test]
     fn a_stranger_has_the_same_name_on_every_delivery() {
-        let name = |sequence| name_of_stranger("canonical.sms.support", sequence, 1000).unwrap();
-        assert_eq!(name(7), name(7));
-        assert_ne!(name(7).record, name(8).record);
-        assert_eq!(name_of_stranger("canonical.sms", 7, 1000), None);
+        let letter = |sequence| letter_of_stranger("canonical.sms.support", sequence, 1000, "why").unwrap();
+        assert_eq!(letter(7), letter(7));
+        assert_ne!(letter(7).record, letter(8).record);
+        assert_eq!((letter(7).channel, letter(7).source.as_str()), (Channel::Sms, "support"));
+        assert_eq!(letter_of_stranger("canonical.sms", 7, 1000, "why").unwrap().source.as_str(), "unknown");
     }
 }

@@ -7,6 +7,8 @@ use proto::Channel;
 use proto::subject::SourceName;
 use runtime::config::Config;
 
+use crate::decide::Why;
+
 const MESSAGES: &str = "penstock_dedup_messages_total";
 const BATCH_SECONDS: &str = "penstock_dedup_batch_duration_seconds";
 const BATCH_MESSAGES: &str = "penstock_dedup_batch_messages";
@@ -44,10 +46,7 @@ pub struct Metrics {
     pub batch_seconds: Histogram,
     /// Records in a batch.
     pub batch_messages: Histogram,
-    /// Messages without our headers.
-    pub strangers: Counter,
-    /// Records that the broker will never take.
-    pub refused: Counter,
+    dead: HashMap<&'static str, Counter>,
     /// Records given back to be tried again.
     pub retries: Counter,
 }
@@ -73,9 +72,15 @@ impl Metrics {
             sources,
             batch_seconds: histogram!(BATCH_SECONDS),
             batch_messages: histogram!(BATCH_MESSAGES),
-            strangers: counter!(DEAD_LETTERS, "stage" => "dedup", "reason" => "no_envelope"),
-            refused: counter!(DEAD_LETTERS, "stage" => "dedup", "reason" => "refused"),
+            dead: Why::ALL.map(Why::as_str).map(|reason| (reason, dead_letters(reason))).into(),
             retries: counter!(RETRIES),
+        }
+    }
+
+    /// Counts a dead letter that is stored.
+    pub fn dead(&self, why: Why) {
+        if let Some(counter) = self.dead.get(why.as_str()) {
+            counter.increment(1);
         }
     }
 
@@ -87,6 +92,10 @@ impl Metrics {
             None => messages(channel, "unknown", outcome).increment(1),
         }
     }
+}
+
+fn dead_letters(reason: &'static str) -> Counter {
+    counter!(DEAD_LETTERS, "stage" => "dedup", "reason" => reason)
 }
 
 fn messages(channel: Channel, source: &str, outcome: Outcome) -> Counter {

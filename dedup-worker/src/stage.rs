@@ -2,29 +2,31 @@
 //!
 //! Killed anywhere, the record comes again: its claim is then answered with `duplicate: true` or, after two minutes,
 //! refused by the record's own claim, and the persister finds that the holder is this same id. A record is
-//! acknowledged only after `UNIQUE`, `DUPLICATES` or `DLQ` acknowledged it.
+//! acknowledged only after `UNIQUE`, `DUPLICATES` or `DLQ` acknowledged it; while these are full or do not answer, it
+//! stays in hand.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proto::body_ref::CHUNK;
-use proto::envelope::{Lookup, Stage as StageName};
-use proto::{DeadLetterEnvelope, subject};
-use runtime::bodies::BodyError;
+use proto::envelope::{Lookup, referred_bytes};
+use proto::{BodyRef, RecordEnvelope, subject};
+use runtime::bodies::{BodyError, Payload};
 use runtime::delivery::{Delivery, Settled};
 use runtime::nats::Nats;
-use runtime::publish::{Outgoing, PublishError};
+use runtime::publish::{Outgoing, Patience, PublishError};
 use runtime::worker::Stage;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
-use uuid::Uuid;
 
-use crate::decide::{Claims, Routed, name_of_stranger, route};
+use crate::decide::{Claims, Routed, Why, letter_of, letter_of_stranger, route};
 use crate::metrics::{Metrics, Outcome};
 
-/// How long a batch tries before its messages are given back.
+/// How long `BODIES` and `DLQ` are tried before a record is given back. They are not waited for without end: the
+/// records behind it may not need them.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long the broker waits before it delivers what was given back.
-const AGAIN: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// The stage.
 #[derive(Debug)]
@@ -32,15 +34,21 @@ pub struct Dedup {
     nats: Nats,
     claims: Claims,
     metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
 }
 
 /// Headers of a delivery, for `proto` to read.
 struct Headers<'a>(&'a Delivery);
 
 impl Lookup for Headers<'_> {
-    fn get(&self, name: &str) -> Option<&str> {
+    fn get(&self, name: &'static str) -> Option<&str> {
         self.0.header(name)
     }
+}
+
+/// The bytes that a record takes in memory.
+pub(crate) fn weigh(delivery: &Delivery) -> usize {
+    delivery.payload().len().saturating_add(referred_bytes(&Headers(delivery)))
 }
 
 /// A record on its way.
@@ -63,17 +71,15 @@ impl Stage for Dedup {
                 Ok(routed) => match self.renew_body(&routed).await {
                     Ok(()) if routed.claim.is_some() => claiming.push(Moving { delivery, routed }),
                     Ok(()) => judged.push(Moving { delivery, routed }),
-                    Err(error) => {
-                        warn!(id = %routed.record, %error, "could not renew a record's payload; trying again");
-                        settled.push(self.give_back(delivery));
-                    }
+                    Err(error) => settled.push(self.without_body(delivery, &routed, &error).await),
                 },
                 Err(error) => settled.push(self.bury_stranger(delivery, &error.to_string()).await),
             }
         }
 
-        let claims: Vec<Outgoing> = claiming.iter().filter_map(Moving::claim).collect();
-        let answers = self.nats.publish_all(claims, LIMIT).await;
+        // Full streams are waited for with the messages in hand, so these come back only when each has its answer.
+        let patience = Patience::UntilShutdown(&self.shutdown);
+        let answers = self.nats.publish_all(&claiming, Moving::claim, patience).await;
         for (moving, answer) in claiming.into_iter().zip(answers) {
             match answer {
                 Ok(published) => {
@@ -85,8 +91,7 @@ impl Stage for Dedup {
             }
         }
 
-        let looks: Vec<Outgoing> = judged.iter().filter_map(Moving::second_look).collect();
-        let answers = self.nats.publish_all(looks, LIMIT).await;
+        let answers = self.nats.publish_all(&judged, Moving::second_look, patience).await;
         for (moving, answer) in judged.into_iter().zip(answers) {
             match answer {
                 Ok(_) => settled.push(self.done(moving, Outcome::Duplicate)),
@@ -99,7 +104,7 @@ impl Stage for Dedup {
 }
 
 impl Moving {
-    /// Publishing this claims the key. The headers were read a moment ago, so they can be written again.
+    /// Publishing this claims the key.
     fn claim(&self) -> Option<Outgoing> {
         Outgoing::again(&self.delivery, self.routed.claim.clone()?, &self.routed.message_id, [])
     }
@@ -111,17 +116,27 @@ impl Moving {
 
 impl Dedup {
     /// The stage, with its connection.
-    pub fn new(nats: Nats, claims: Claims, metrics: Arc<Metrics>) -> Self {
-        Self { nats, claims, metrics }
+    pub fn new(nats: Nats, claims: Claims, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Self {
+        Self { nats, claims, metrics, shutdown }
     }
 
     /// A message is never older than the last copy of the payload it refers to: whoever publishes it puts the payload
     /// again first. Trimming `BODIES` relies on it.
     async fn renew_body(&self, routed: &Routed) -> Result<(), BodyError> {
-        let Some(body) = routed.body else { return Ok(()) };
-        let id = routed.record.to_string();
-        let payload = self.nats.get_body(&id, body.chunks, body.size).await?;
-        self.nats.put_body(&id, &payload, CHUNK, LIMIT).await
+        let Some(BodyRef { chunks, size, hash }) = routed.body else { return Ok(()) };
+        let payload = Payload { id: routed.record, chunks, size, hash };
+        let bytes = self.nats.get_body(payload).await?;
+        self.nats.put_body(payload, &bytes, CHUNK, Patience::for_at_most(LIMIT)).await
+    }
+
+    /// A payload that is gone does not come back: waiting for it would stop every record behind this one.
+    async fn without_body(&self, delivery: Delivery, routed: &Routed, error: &BodyError) -> Settled {
+        if matches!(error, BodyError::Missing { .. }) {
+            error!(id = %routed.record, %error, "a record's payload is not in BODIES: to the DLQ");
+            return self.bury(delivery, Why::NoBody, &error.to_string()).await;
+        }
+        warn!(id = %routed.record, %error, "could not renew a record's payload; trying again");
+        self.give_back(delivery)
     }
 
     fn done(&self, moving: Moving, outcome: Outcome) -> Settled {
@@ -131,68 +146,44 @@ impl Dedup {
 
     fn give_back(&self, delivery: Delivery) -> Settled {
         self.metrics.retries.increment(1);
-        delivery.retry(AGAIN)
+        delivery.retry(if self.shutdown.is_cancelled() { Duration::ZERO } else { AGAIN })
     }
 
     async fn failed(&self, moving: Moving, error: PublishError) -> Settled {
-        match error {
-            PublishError::Unacceptable(_) => {
-                error!(id = %moving.routed.record, %error, "the broker will never take this record: to the DLQ");
-                let Routed { channel, source, record, .. } = moving.routed;
-                let headers = Headers(&moving.delivery);
-                let letter = proto::RecordEnvelope::read(&headers).ok().map(|envelope| DeadLetterEnvelope {
-                    stage: StageName::Dedup,
-                    record,
-                    part: envelope.part,
-                    request_id: envelope.request_id,
-                    received_at: envelope.received_at,
-                    channel,
-                    source,
-                    reason: "refused".into(),
-                    detail: error.to_string(),
-                });
-                self.metrics.refused.increment(1);
-                self.bury(moving.delivery, letter).await
-            }
-            error => {
-                warn!(id = %moving.routed.record, %error, "could not pass a record on; trying again");
-                self.give_back(moving.delivery)
-            }
+        if let PublishError::Unacceptable(_) = error {
+            error!(id = %moving.routed.record, %error, "the broker will never take this record: to the DLQ");
+            return self.bury(moving.delivery, Why::Refused, &error.to_string()).await;
         }
+        warn!(id = %moving.routed.record, %error, "could not pass a record on; trying again");
+        self.give_back(moving.delivery)
     }
 
-    async fn bury_stranger(&self, delivery: Delivery, why: &str) -> Settled {
+    async fn bury_stranger(&self, delivery: Delivery, detail: &str) -> Settled {
+        let sequence = delivery.info().stream_sequence;
+        error!(sequence, detail, "a message in CANONICAL is not ours: to the DLQ");
+        self.bury(delivery, Why::NoEnvelope, detail).await
+    }
+
+    /// Acknowledged only after `DLQ` has it.
+    async fn bury(&self, delivery: Delivery, why: Why, detail: &str) -> Settled {
         let info = delivery.info();
-        let stranger = name_of_stranger(delivery.subject(), info.stream_sequence, info.stored_at);
-        error!(sequence = info.stream_sequence, why, "a message in CANONICAL is not ours: to the DLQ");
-        self.metrics.strangers.increment(1);
-        let letter = stranger.map(|stranger| DeadLetterEnvelope {
-            stage: StageName::Dedup,
-            record: stranger.record,
-            part: 0,
-            request_id: Uuid::nil(),
-            received_at: stranger.received_at,
-            channel: stranger.channel,
-            source: stranger.source,
-            reason: "no_envelope".into(),
-            detail: why.to_owned(),
-        });
-        self.bury(delivery, letter).await
-    }
-
-    /// Acknowledged only after `DLQ` has it. What not even a place in `DLQ` can be made for is not ours at all; it is
-    /// logged with its sequence, and stays in the stream until that is trimmed.
-    async fn bury(&self, delivery: Delivery, letter: Option<DeadLetterEnvelope>) -> Settled {
-        let Some(letter) = letter else { return delivery.ack() };
-        let subject = subject::dead_letter(letter.stage, letter.channel, &letter.source, letter.record);
-        let pairs = letter.to_pairs();
-        let more = pairs.iter().map(|(name, value)| (*name, value.as_str()));
-        let Some(outgoing) = Outgoing::again(&delivery, subject, &letter.record.to_string(), more) else {
+        let letter = match RecordEnvelope::read(&Headers(&delivery)) {
+            Ok(record) => Some(letter_of(record, why, detail)),
+            Err(_) => letter_of_stranger(delivery.subject(), info.stream_sequence, info.stored_at, detail),
+        };
+        let Some(letter) = letter else {
+            error!(sequence = info.stream_sequence, "the broker's time cannot be read; trying again");
             return self.give_back(delivery);
         };
-        match self.nats.publish(outgoing, LIMIT).await {
+        let subject = subject::dead_letter(letter.stage, letter.channel, &letter.source, letter.record);
+        let message_id = letter.record.to_string();
+        let message = || Outgoing::again(&delivery, subject.clone(), &message_id, letter.to_pairs());
+        match self.nats.publish(message, Patience::for_at_most(LIMIT)).await {
             // Taken: an earlier delivery of this message is there already.
-            Ok(_) | Err(PublishError::SubjectTaken) => delivery.ack(),
+            Ok(_) | Err(PublishError::SubjectTaken) => {
+                self.metrics.dead(why);
+                delivery.ack()
+            }
             Err(error) => {
                 warn!(id = %letter.record, %error, "could not dead-letter a message; trying again");
                 self.give_back(delivery)

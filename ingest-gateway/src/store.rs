@@ -11,9 +11,9 @@ use async_nats::connection::State;
 use bytes::Bytes;
 use proto::body_ref::{CHUNK, INLINE};
 use proto::{BodyRef, RawEnvelope};
-use runtime::bodies::BodyError;
+use runtime::bodies::{BodyError, Payload};
 use runtime::nats::Nats;
-use runtime::publish::{Outgoing, PublishError, headers};
+use runtime::publish::{Outgoing, Patience, PublishError, headers};
 use tokio::time::{Instant, sleep};
 
 use crate::pulse::Pulse;
@@ -65,9 +65,12 @@ impl Store {
         let deadline = Instant::now() + limit;
         self.connected(deadline).await?;
         let payload = if body.len() > INLINE {
-            let id = envelope.id.to_string();
-            self.nats.put_body(&id, &body, CHUNK, left(deadline)).await.map_err(StoreError::Body)?;
-            envelope.body = Some(BodyRef::of(&body));
+            let reference = BodyRef::of(&body);
+            let BodyRef { chunks, size, hash } = reference;
+            let payload = Payload { id: envelope.id, chunks, size, hash };
+            let put = self.nats.put_body(payload, &body, CHUNK, Patience::Until(deadline)).await;
+            put.map_err(StoreError::Body)?;
+            envelope.body = Some(reference);
             Bytes::new()
         } else {
             body
@@ -104,12 +107,12 @@ impl Store {
             return Err(StoreError::Disconnected);
         }
         let bytes = bytes.min(INLINE);
-        let message = Outgoing {
-            subject: subject.to_owned(),
-            headers: async_nats::HeaderMap::new(),
-            payload: Bytes::from(vec![0; bytes]),
+        let payload = Bytes::from(vec![0; bytes]);
+        let message = || {
+            let headers = async_nats::HeaderMap::new();
+            Some(Outgoing { subject: subject.to_owned(), headers, payload: payload.clone() })
         };
-        match self.nats.publish(message, limit).await {
+        match self.nats.publish(message, Patience::for_at_most(limit)).await {
             Ok(_) => self.pulse.acknowledged(bytes, std::time::Instant::now()),
             Err(error) => {
                 if matches!(error, PublishError::Full(_)) {
@@ -143,12 +146,12 @@ impl Store {
         payload: Bytes,
         deadline: Instant,
     ) -> Result<u64, PublishError> {
-        let pairs = envelope.to_pairs();
-        let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = headers(&envelope.id.to_string(), pairs)
-            .ok_or_else(|| PublishError::Unacceptable("one of its headers cannot be written".into()))?;
-        let message = Outgoing { subject: subject.to_owned(), headers, payload };
-        self.nats.publish(message, left(deadline)).await.map(|published| published.sequence)
+        let id = envelope.id.to_string();
+        let message = || {
+            let headers = headers(&id, envelope.to_pairs())?;
+            Some(Outgoing { subject: subject.to_owned(), headers, payload: payload.clone() })
+        };
+        self.nats.publish(message, Patience::Until(deadline)).await.map(|published| published.sequence)
     }
 }
 

@@ -23,6 +23,9 @@ pub enum Decided {
     Dead(DeadLetterEnvelope),
 }
 
+/// The reason of a record that the broker will never take: too large for it, or its headers are.
+pub const REFUSED: &str = "refused";
+
 /// Why a whole request cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
@@ -55,7 +58,10 @@ impl Unreadable {
             Self::NoEnvelope => "the message does not carry the headers of a request: somebody else published it",
             Self::NoAdapter => "no adapter has this provider's name: it was written by a newer or an older version",
             Self::NoBody => "the body that the request refers to is not in BODIES",
-            Self::Crash => "reading the request ended the process each time it was tried",
+            Self::Crash => {
+                "the request was delivered again and again and never answered for, at last alone: reading it \
+                            seems to end the process"
+            }
         }
     }
 }
@@ -120,6 +126,21 @@ pub fn of_unreadable(
         reason: why.as_str().into(),
         detail: why.detail().into(),
         ..letter(envelope, channel, source, 0)
+    }
+}
+
+/// The dead letter of a record that the broker will never take.
+pub fn of_refused(record: &RecordEnvelope, detail: &str) -> DeadLetterEnvelope {
+    DeadLetterEnvelope {
+        stage: Stage::Normalizer,
+        record: record.record,
+        part: record.part,
+        request_id: record.request_id,
+        received_at: record.received_at,
+        channel: record.channel,
+        source: record.source.clone(),
+        reason: REFUSED.to_owned(),
+        detail: detail.to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use proto::subject::SourceName;
 use providers::BadReason;
 use runtime::config::Config;
 
-use crate::decide::Unreadable;
+use crate::decide::{REFUSED, Unreadable};
 
 const MESSAGES: &str = "penstock_normalizer_messages_total";
 const BATCH_SECONDS: &str = "penstock_normalizer_batch_duration_seconds";
@@ -72,7 +72,7 @@ impl Metrics {
             }
         }
         let reasons = BadReason::ALL.map(BadReason::as_str).into_iter().chain(Unreadable::ALL.map(Unreadable::as_str));
-        reasons.for_each(|reason| dead_letters(reason.to_owned()).increment(0));
+        reasons.chain([REFUSED]).for_each(|reason| dead_letters(reason.to_owned()).increment(0));
         Self {
             sources,
             batch_seconds: histogram!(BATCH_SECONDS),

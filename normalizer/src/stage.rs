@@ -3,6 +3,9 @@
 //! A request is acknowledged only after every one of its elements is in `CANONICAL` or `DLQ`. Killed anywhere before,
 //! it is read again, and its records have the same ids: the broker drops those of the last two minutes, the dedup
 //! worker and the persister know the rest.
+//!
+//! While `CANONICAL` is full or does not answer, the batch stays in hand. Giving it back would count as a delivery, and
+//! the number of deliveries is all that tells a request whose reading ends the process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,30 +13,36 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proto::body_ref::{CHUNK, INLINE};
-use proto::envelope::Lookup;
-use proto::subject::{self, SourceName, channel_and_source};
+use proto::envelope::{Lookup, referred_bytes};
+use proto::subject::{self, SourceName, place};
 use proto::{BodyRef, Channel, DeadLetterEnvelope, Millis, RawEnvelope, RecordEnvelope, header};
 use providers::RawRequest;
-use runtime::bodies::BodyError;
+use runtime::bodies::{BodyError, Payload};
 use runtime::delivery::{Delivery, Settled};
 use runtime::nats::Nats;
-use runtime::publish::{self, Outgoing, PublishError, Published};
+use runtime::publish::{self, Outgoing, Patience, PublishError, Published};
 use runtime::worker::Stage;
 use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
+use uuid::Uuid;
 
-use crate::decide::{Decided, Unreadable, of_stranger, of_unreadable, read};
+use crate::decide::{Decided, Unreadable, of_refused, of_stranger, of_unreadable, read};
 use crate::metrics::{Metrics, Outcome};
 use crate::sources::Sources;
 
-/// How long a batch tries before its messages are given back.
+/// How long `BODIES` and `DLQ` are tried before a request is given back. They are not waited for without end: the
+/// requests behind it may not need them.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long the broker waits before it delivers what was given back.
-const AGAIN: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(30);
 /// After so many deliveries, the last ten of them alone, reading a request is taken to end the process.
 const CRASHES: u64 = 15;
 /// Bodies that do not fit into a message and are in memory at once, in the whole process.
 const LARGE_BODIES: usize = 2;
+/// What is read before it is published: a few requests can hold a great many records.
+const READ_RECORDS: usize = 4096;
+const READ_BYTES: usize = 8 * 1024 * 1024;
 
 static LARGE: Semaphore = Semaphore::const_new(LARGE_BODIES);
 
@@ -43,30 +52,46 @@ pub struct Normalizer {
     nats: Nats,
     sources: watch::Receiver<Arc<Sources>>,
     metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
 }
 
 /// Headers of a delivery, for `proto` to read.
 struct Headers<'a>(&'a Delivery);
 
 impl Lookup for Headers<'_> {
-    fn get(&self, name: &str) -> Option<&str> {
+    fn get(&self, name: &'static str) -> Option<&str> {
         self.0.header(name)
     }
 }
 
-/// A request on its way, with the messages that must be stored before it is done.
+/// The bytes that a request takes in memory.
+pub(crate) fn weigh(delivery: &Delivery) -> usize {
+    delivery.payload().len().saturating_add(referred_bytes(&Headers(delivery)))
+}
+
+/// A request on its way, with what must be stored before it is done.
 struct Moving {
     delivery: Delivery,
     channel: Channel,
     source: SourceName,
-    outgoing: Vec<Planned>,
+    /// The run, on a replay.
+    run: Option<String>,
+    records: Vec<Outbound>,
+    letters: Vec<Letter>,
 }
 
-/// A message to publish, and what it means.
-struct Planned {
-    message: Outgoing,
-    /// The reason, where it is a dead letter.
-    dead: Option<String>,
+/// A record to publish.
+struct Outbound {
+    envelope: RecordEnvelope,
+    /// Empty where it is in `BODIES`.
+    payload: Bytes,
+}
+
+/// A dead letter to publish: what was delivered, with the reason over its headers.
+struct Letter {
+    envelope: DeadLetterEnvelope,
+    /// Where the request's body is, if the letter is not to carry it.
+    body: Option<BodyRef>,
 }
 
 /// Why a request is not on its way.
@@ -77,20 +102,39 @@ enum NotNow {
     Never(Unreadable),
 }
 
+impl From<BodyError> for NotNow {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Missing { .. } => Self::Never(Unreadable::NoBody),
+            error => Self::Again(error.to_string()),
+        }
+    }
+}
+
 impl Stage for Normalizer {
     async fn process(&self, batch: Vec<Delivery>) -> Vec<Settled> {
         let begun = Instant::now();
         #[expect(clippy::cast_precision_loss, reason = "a histogram takes floats")]
         self.metrics.batch_messages.record(batch.len() as f64);
+        let large = batch.iter().any(|delivery| delivery.header(header::BODY).is_some());
+        // The semaphore is never closed, so a place always comes.
+        let _place = if large { LARGE.acquire().await.ok() } else { None };
         let sources = self.sources.borrow().clone();
-        let (large, small): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|delivery| delivery.header(header::BODY).is_some());
-        let mut settled = self.process_together(small, &sources).await;
-        for delivery in large {
-            // The semaphore is never closed, so a place always comes.
-            let _place = LARGE.acquire().await;
-            settled.extend(self.process_together(vec![delivery], &sources).await);
+
+        let mut settled = Vec::with_capacity(batch.len());
+        let mut moving = Vec::with_capacity(batch.len());
+        let (mut records, mut bytes) = (0, 0);
+        for delivery in batch {
+            let Some(read) = self.take(delivery, &sources, &mut settled).await else { continue };
+            records += read.records.len() + read.letters.len();
+            bytes += read.records.iter().map(|record| record.payload.len()).sum::<usize>();
+            moving.push(read);
+            if records >= READ_RECORDS || bytes >= READ_BYTES {
+                settled.extend(self.publish(std::mem::take(&mut moving)).await);
+                (records, bytes) = (0, 0);
+            }
         }
+        settled.extend(self.publish(moving).await);
         self.metrics.batch_seconds.record(begun.elapsed().as_secs_f64());
         settled
     }
@@ -98,37 +142,55 @@ impl Stage for Normalizer {
 
 impl Normalizer {
     /// The stage, with its connection.
-    pub fn new(nats: Nats, sources: watch::Receiver<Arc<Sources>>, metrics: Arc<Metrics>) -> Self {
-        Self { nats, sources, metrics }
+    pub fn new(
+        nats: Nats,
+        sources: watch::Receiver<Arc<Sources>>,
+        metrics: Arc<Metrics>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { nats, sources, metrics, shutdown }
     }
 
-    async fn process_together(&self, batch: Vec<Delivery>, sources: &Sources) -> Vec<Settled> {
-        let mut settled = Vec::with_capacity(batch.len());
-        let mut moving = Vec::with_capacity(batch.len());
-        for delivery in batch {
-            let Some((channel, source)) = channel_and_source(delivery.subject()) else {
-                // Only the gateway may publish here, and it builds subjects from checked names.
-                error!(subject = delivery.subject(), "a message in RAW is on a subject that is not ours; left there");
-                settled.push(delivery.ack());
-                continue;
-            };
-            match self.plan(&delivery, channel, &source, sources).await {
-                Ok(outgoing) => moving.push(Moving { delivery, channel, source, outgoing }),
-                Err(why) => {
-                    warn!(sequence = delivery.info().stream_sequence, why, "a request could not be read now; again");
-                    self.metrics.count(channel, &source, Outcome::Retried);
-                    settled.push(delivery.retry(AGAIN));
-                }
+    /// Reads a request; one that cannot be read now is given back at once.
+    async fn take(&self, delivery: Delivery, sources: &Sources, settled: &mut Vec<Settled>) -> Option<Moving> {
+        let (channel, source) = place(delivery.subject());
+        let run = delivery.header(header::REPLAY).map(str::to_owned);
+        match self.plan(&delivery, channel, &source, sources).await {
+            Ok((records, letters)) => Some(Moving { delivery, channel, source, run, records, letters }),
+            Err(why) => {
+                let sequence = delivery.info().stream_sequence;
+                warn!(sequence, channel = channel.as_str(), %source, why, "a request cannot be read now; again");
+                self.metrics.count(channel, &source, Outcome::Retried);
+                settled.push(delivery.retry(AGAIN));
+                None
             }
         }
+    }
 
-        let messages =
-            moving.iter().flat_map(|moving| &moving.outgoing).map(|planned| planned.message.clone()).collect();
-        let mut answers = self.nats.publish_all(messages, LIMIT).await.into_iter();
-        for moving in moving {
-            let own: Vec<_> = answers.by_ref().take(moving.outgoing.len()).collect();
-            settled.push(self.finish(moving, own));
+    /// Publishes everything that was read, and says what is to be answered for each request.
+    async fn publish(&self, mut moving: Vec<Moving>) -> Vec<Settled> {
+        let patience = Patience::UntilShutdown(&self.shutdown);
+        let records: Vec<&Outbound> = moving.iter().flat_map(|moving| &moving.records).collect();
+        let mut stored = self.nats.publish_all(&records, |record| record.message(), patience).await.into_iter();
+        let stored: Vec<Vec<_>> =
+            moving.iter().map(|moving| stored.by_ref().take(moving.records.len()).collect()).collect();
+        for (moving, stored) in moving.iter_mut().zip(&stored) {
+            moving.refuse(stored);
         }
+
+        let letters: Vec<(&Moving, &Letter)> =
+            moving.iter().flat_map(|moving| moving.letters.iter().map(move |letter| (moving, letter))).collect();
+        let patience = Patience::for_at_most(LIMIT);
+        let buried = self.nats.publish_all(&letters, |(moving, letter)| letter.message(moving), patience).await;
+        let mut buried = buried.into_iter();
+        let buried: Vec<Vec<_>> =
+            moving.iter().map(|moving| buried.by_ref().take(moving.letters.len()).collect()).collect();
+
+        let mut failures = Failures::default();
+        let answers = moving.into_iter().zip(stored).zip(buried);
+        let settled = answers.map(|((moving, stored), buried)| self.finish(moving, stored, &buried, &mut failures));
+        let settled = settled.collect();
+        failures.tell();
         settled
     }
 
@@ -139,7 +201,7 @@ impl Normalizer {
         channel: Channel,
         source: &SourceName,
         sources: &Sources,
-    ) -> Result<Vec<Planned>, String> {
+    ) -> Result<(Vec<Outbound>, Vec<Letter>), String> {
         let info = delivery.info();
         let envelope = match RawEnvelope::read(&Headers(delivery)) {
             Ok(envelope) => envelope,
@@ -147,29 +209,26 @@ impl Normalizer {
                 let stored_at = Millis::from_unix(info.stored_at).ok_or("the broker's time cannot be read")?;
                 error!(sequence = info.stream_sequence, %error, "a message in RAW is not ours: to the DLQ");
                 let letter = of_stranger(info.stream_sequence, stored_at, channel, source);
-                return bury(delivery, &letter, None).map(|planned| vec![planned]);
+                return Ok((Vec::new(), vec![Letter { envelope: letter, body: None }]));
             }
         };
-        let unreadable = |why| of_unreadable(why, &envelope, channel, source);
-        if info.delivered > CRASHES {
-            error!(id = %envelope.id, deliveries = info.delivered, "given up on a request: to the DLQ");
-            return bury(delivery, &unreadable(Unreadable::Crash), envelope.replay.as_deref())
-                .map(|planned| vec![planned]);
-        }
         let body = match self.body(delivery, &envelope).await {
             Ok(body) => body,
             Err(NotNow::Again(why)) => return Err(why),
-            Err(NotNow::Never(why)) => {
-                return bury(delivery, &unreadable(why), envelope.replay.as_deref()).map(|planned| vec![planned]);
-            }
+            Err(NotNow::Never(why)) => return Ok(unreadable(why, &envelope, channel, source)),
         };
         let raw_sequence = if envelope.replay.is_none() { info.stream_sequence } else { original_sequence(delivery) };
         let request = RawRequest { envelope, channel, source: source.clone(), body, raw_sequence };
+        if info.delivered > CRASHES {
+            error!(request_id = %request.envelope.id, deliveries = info.delivered, "given up on a request: to the DLQ");
+            self.renew(&request).await?;
+            return Ok(unreadable(Unreadable::Crash, &request.envelope, channel, source));
+        }
         match self.read_guarded(&request, sources)? {
-            Ok(decided) => self.plan_decided(delivery, &request, decided).await,
+            Ok(decided) => self.plan_decided(&request, decided).await,
             Err(why) => {
-                let letter = of_unreadable(why, &request.envelope, channel, source);
-                bury(delivery, &letter, request.envelope.replay.as_deref()).map(|planned| vec![planned])
+                self.renew(&request).await?;
+                Ok(unreadable(why, &request.envelope, channel, source))
             }
         }
     }
@@ -183,98 +242,164 @@ impl Normalizer {
         let reading = sources.reading(request.source.as_str());
         catch_unwind(AssertUnwindSafe(|| read(request, reading, sources))).map_err(|_| {
             self.metrics.panics.increment(1);
-            error!(id = %request.envelope.id, "reading a request panicked; please report this");
+            error!(request_id = %request.envelope.id, "reading a request panicked; please report this");
             "reading it panicked".to_owned()
         })
     }
 
     async fn plan_decided(
         &self,
-        delivery: &Delivery,
         request: &RawRequest,
         decided: Vec<Decided>,
-    ) -> Result<Vec<Planned>, String> {
-        let mut outgoing = Vec::with_capacity(decided.len());
-        let buries = decided.iter().any(|decided| matches!(decided, Decided::Dead(_)));
-        if let (true, Some(_)) = (buries, request.envelope.body) {
-            // A message is never older than the last copy of the payload it refers to.
-            let id = request.envelope.id.to_string();
-            self.nats.put_body(&id, &request.body, CHUNK, LIMIT).await.map_err(|error| error.to_string())?;
+    ) -> Result<(Vec<Outbound>, Vec<Letter>), String> {
+        let dead = decided.iter().filter(|decided| matches!(decided, Decided::Dead(_))).count();
+        let mut body = request.envelope.body;
+        if dead > 1 && request.body.len().saturating_mul(dead) > INLINE {
+            // A letter for each of many bad elements, each with the whole request, would fill DLQ with one request.
+            body = Some(BodyRef::of(&request.body));
         }
+        if let (true, Some(reference)) = (dead > 0, body) {
+            self.put(request.envelope.id, reference, &request.body).await?;
+        }
+        let (mut records, mut letters) = (Vec::with_capacity(decided.len() - dead), Vec::with_capacity(dead));
         for decided in decided {
-            outgoing.push(match decided {
-                Decided::Dead(letter) => bury(delivery, &letter, request.envelope.replay.as_deref())?,
-                Decided::Record { envelope, payload } => self.record(envelope, payload).await?,
-            });
+            match decided {
+                Decided::Dead(envelope) => letters.push(Letter { envelope, body }),
+                Decided::Record { envelope, payload } => records.push(self.record(envelope, payload).await?),
+            }
         }
-        Ok(outgoing)
+        Ok((records, letters))
     }
 
-    /// A record as a message; a payload that does not fit goes to `BODIES` first.
-    async fn record(&self, mut envelope: RecordEnvelope, payload: Bytes) -> Result<Planned, String> {
-        let id = envelope.record.to_string();
-        let payload = if payload.len() > INLINE {
-            self.nats.put_body(&id, &payload, CHUNK, LIMIT).await.map_err(|error| error.to_string())?;
-            envelope.body = Some(BodyRef::of(&payload));
-            Bytes::new()
-        } else {
-            payload
-        };
-        let message_id = in_run(envelope.replay.as_deref(), &id);
-        let pairs = envelope.to_pairs();
-        let headers = publish::headers(&message_id, pairs.iter().map(|(name, value)| (*name, value.as_str())))
-            .ok_or("a header of the record cannot be written")?;
-        let subject = subject::canonical(envelope.channel, &envelope.source);
-        Ok(Planned { message: Outgoing { subject, headers, payload }, dead: None })
+    /// A record as it is published; a payload that does not fit goes to `BODIES` first.
+    async fn record(&self, mut envelope: RecordEnvelope, payload: Bytes) -> Result<Outbound, String> {
+        if payload.len() <= INLINE {
+            return Ok(Outbound { envelope, payload });
+        }
+        let reference = BodyRef::of(&payload);
+        self.put(envelope.record, reference, &payload).await?;
+        envelope.body = Some(reference);
+        Ok(Outbound { envelope, payload: Bytes::new() })
     }
 
     async fn body(&self, delivery: &Delivery, envelope: &RawEnvelope) -> Result<Bytes, NotNow> {
         let Some(reference) = envelope.body else { return Ok(delivery.payload().clone()) };
-        let body = match self.nats.get_body(&envelope.id.to_string(), reference.chunks, reference.size).await {
-            Ok(body) => body,
-            Err(BodyError::Missing { .. }) => return Err(NotNow::Never(Unreadable::NoBody)),
-            Err(error) => return Err(NotNow::Again(error.to_string())),
-        };
+        let body = self.nats.get_body(payload(envelope.id, reference)).await?;
         if reference.fits(&body) { Ok(body) } else { Err(NotNow::Never(Unreadable::NoBody)) }
     }
 
-    /// The answer for a request: done only where every message of it is stored.
-    fn finish(&self, moving: Moving, answers: Vec<Result<Published, PublishError>>) -> Settled {
-        let Moving { delivery, channel, source, outgoing } = moving;
-        for (planned, answer) in outgoing.iter().zip(&answers) {
-            let stored = match answer {
-                Ok(_) => true,
-                // Taken: an earlier delivery of this request put the letter there.
-                Err(PublishError::SubjectTaken) => planned.dead.is_some(),
-                Err(_) => false,
-            };
-            if let (false, Err(error)) = (stored, answer) {
-                warn!(sequence = delivery.info().stream_sequence, %error, "could not pass a request on; trying again");
-                self.metrics.count(channel, &source, Outcome::Retried);
-                return delivery.retry(AGAIN);
-            }
+    /// A message is never older than the last copy of the payload it refers to; so before a dead letter.
+    async fn renew(&self, request: &RawRequest) -> Result<(), String> {
+        match request.envelope.body {
+            Some(reference) => self.put(request.envelope.id, reference, &request.body).await,
+            None => Ok(()),
         }
-        for (planned, answer) in outgoing.iter().zip(answers) {
-            match (&planned.dead, answer) {
-                (Some(reason), _) => self.metrics.dead_letter(channel, &source, reason),
-                (None, Ok(Published { repeat: true, .. })) => {
-                    self.metrics.count(channel, &source, Outcome::Redelivered);
-                }
-                (None, _) => self.metrics.count(channel, &source, Outcome::Normalized),
-            }
+    }
+
+    async fn put(&self, id: Uuid, reference: BodyRef, bytes: &Bytes) -> Result<(), String> {
+        let put = self.nats.put_body(payload(id, reference), bytes, CHUNK, Patience::for_at_most(LIMIT)).await;
+        put.map_err(|error| error.to_string())
+    }
+
+    /// The answer for a request: done only where every message of it is stored.
+    fn finish(
+        &self,
+        moving: Moving,
+        stored: Vec<Result<Published, PublishError>>,
+        buried: &[Result<Published, PublishError>],
+        failures: &mut Failures,
+    ) -> Settled {
+        let Moving { delivery, channel, source, letters, .. } = moving;
+        let records = stored.iter().filter_map(|answer| answer.as_ref().err());
+        // What is refused for good has a letter instead. A letter whose subject is taken is there already.
+        let records = records.filter(|error| !matches!(error, PublishError::Unacceptable(_)));
+        let letters_failed = buried.iter().filter_map(|answer| answer.as_ref().err());
+        let letters_failed = letters_failed.filter(|error| !matches!(error, PublishError::SubjectTaken));
+        if let Some(error) = records.chain(letters_failed).next() {
+            failures.note(error);
+            self.metrics.count(channel, &source, Outcome::Retried);
+            let wait = if self.shutdown.is_cancelled() { Duration::ZERO } else { AGAIN };
+            return delivery.retry(wait);
+        }
+        for letter in letters {
+            self.metrics.dead_letter(channel, &source, &letter.envelope.reason);
+        }
+        for published in stored.into_iter().flatten() {
+            let outcome = if published.repeat { Outcome::Redelivered } else { Outcome::Normalized };
+            self.metrics.count(channel, &source, outcome);
         }
         delivery.ack()
     }
 }
 
-/// A dead letter: what was delivered, with the reason over its headers.
-fn bury(delivery: &Delivery, letter: &DeadLetterEnvelope, run: Option<&str>) -> Result<Planned, String> {
-    let subject = subject::dead_letter(letter.stage, letter.channel, &letter.source, letter.record);
-    let pairs = letter.to_pairs();
-    let more = pairs.iter().map(|(name, value)| (*name, value.as_str()));
-    let message = Outgoing::again(delivery, subject, &in_run(run, &letter.record.to_string()), more)
-        .ok_or("a header of the dead letter cannot be written")?;
-    Ok(Planned { message, dead: Some(letter.reason.clone()) })
+impl Moving {
+    /// A dead letter for each record that the broker will never take.
+    fn refuse(&mut self, stored: &[Result<Published, PublishError>]) {
+        for (record, answer) in self.records.iter().zip(stored) {
+            if let Err(error @ PublishError::Unacceptable(_)) = answer {
+                error!(id = %record.envelope.record, %error, "the broker will never take this record: to the DLQ");
+                self.letters.push(Letter { envelope: of_refused(&record.envelope, &error.to_string()), body: None });
+            }
+        }
+    }
+}
+
+impl Outbound {
+    fn message(&self) -> Option<Outgoing> {
+        let envelope = &self.envelope;
+        let message_id = in_run(envelope.replay.as_deref(), &envelope.record.to_string());
+        let headers = publish::headers(&message_id, envelope.to_pairs())?;
+        let subject = subject::canonical(envelope.channel, &envelope.source);
+        Some(Outgoing { subject, headers, payload: self.payload.clone() })
+    }
+}
+
+impl Letter {
+    fn message(&self, moving: &Moving) -> Option<Outgoing> {
+        let letter = &self.envelope;
+        let subject = subject::dead_letter(letter.stage, letter.channel, &letter.source, letter.record);
+        let message_id = in_run(moving.run.as_deref(), &letter.record.to_string());
+        let mut pairs = letter.to_pairs();
+        pairs.extend(self.body.map(|body| (header::BODY, body.to_string())));
+        let mut message = Outgoing::again(&moving.delivery, subject, &message_id, pairs)?;
+        if self.body.is_some() {
+            message.payload = Bytes::new();
+        }
+        Some(message)
+    }
+}
+
+/// Requests that are given back: one line of the log a batch.
+#[derive(Default)]
+struct Failures {
+    requests: usize,
+    first: Option<String>,
+}
+
+impl Failures {
+    fn note(&mut self, error: &PublishError) {
+        self.requests += 1;
+        self.first.get_or_insert_with(|| error.to_string());
+    }
+
+    fn tell(self) {
+        if let Some(error) = self.first {
+            warn!(requests = self.requests, error, "requests could not be passed on; they come again");
+        }
+    }
+}
+
+fn payload(id: Uuid, BodyRef { chunks, size, hash }: BodyRef) -> Payload {
+    Payload { id, chunks, size, hash }
+}
+
+fn unreadable(
+    why: Unreadable,
+    envelope: &RawEnvelope,
+    channel: Channel,
+    source: &SourceName,
+) -> (Vec<Outbound>, Vec<Letter>) {
+    (Vec::new(), vec![Letter { envelope: of_unreadable(why, envelope, channel, source), body: envelope.body }])
 }
 
 /// The broker remembers ids over all subjects of a stream, so an id names the run as well.

@@ -32,7 +32,7 @@ pub struct Letters {
 struct Headers<'a>(&'a Delivery);
 
 impl Lookup for Headers<'_> {
-    fn get(&self, name: &str) -> Option<&str> {
+    fn get(&self, name: &'static str) -> Option<&str> {
         self.0.header(name)
     }
 }

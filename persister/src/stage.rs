@@ -9,17 +9,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proto::body_ref::CHUNK;
-use proto::envelope::Lookup;
-use proto::subject::{self, SourceName, channel_and_source};
-use proto::{Channel, DeadLetterEnvelope, DedupRule, Millis, RecordEnvelope, Stage as StageName, id};
+use proto::envelope::{Lookup, referred_bytes};
+use proto::{BodyRef, DeadLetterEnvelope, DedupRule, Millis, RecordEnvelope, Stage as StageName, id, subject};
 use runtime::backoff::Backoff;
-use runtime::bodies::BodyError;
+use runtime::bodies::{BodyError, Payload};
 use runtime::clock::now_millis;
 use runtime::delivery::{Delivery, Settled as Answered};
 use runtime::error_chain::Chain;
 use runtime::health::Dependency;
 use runtime::nats::Nats;
-use runtime::publish::{Outgoing, PublishError};
+use runtime::publish::{Outgoing, Patience, PublishError};
 use runtime::worker::Stage;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -54,9 +53,14 @@ pub struct Persister {
 struct Headers<'a>(&'a Delivery);
 
 impl Lookup for Headers<'_> {
-    fn get(&self, name: &str) -> Option<&str> {
+    fn get(&self, name: &'static str) -> Option<&str> {
         self.0.header(name)
     }
+}
+
+/// The bytes that a record takes in memory.
+pub(crate) fn weigh(delivery: &Delivery) -> usize {
+    delivery.payload().len().saturating_add(referred_bytes(&Headers(delivery)))
 }
 
 /// A record in hand.
@@ -153,8 +157,8 @@ impl Persister {
             Missing::Dead { reason: "no_envelope", detail: error.to_string() }
         })?;
         let Some(reference) = envelope.body else { return Ok((envelope, delivery.payload().clone())) };
-        let id = envelope.record.to_string();
-        match self.nats.get_body(&id, reference.chunks, reference.size).await {
+        let id = envelope.record;
+        match self.nats.get_body(payload(id, reference)).await {
             Ok(payload) if reference.fits(&payload) => Ok((envelope, payload)),
             Ok(_) | Err(BodyError::Missing { .. }) => {
                 error!(%id, "a record's payload is not in BODIES: to the DLQ");
@@ -226,29 +230,34 @@ impl Persister {
 
     async fn publish(&self, delivery: &Delivery, letter: &DeadLetterEnvelope) -> Result<(), String> {
         if let Some(body) = RecordEnvelope::read(&Headers(delivery)).ok().and_then(|envelope| envelope.body) {
-            // A message is never older than the last copy of the payload it refers to. A payload that is gone is the
-            // reason for some of these letters, so its absence does not stop one.
-            let id = letter.record.to_string();
-            match self.nats.get_body(&id, body.chunks, body.size).await {
-                Ok(payload) => {
-                    self.nats.put_body(&id, &payload, CHUNK, LIMIT).await.map_err(|error| error.to_string())?;
-                }
-                Err(BodyError::Missing { .. }) => {}
-                Err(error) => return Err(error.to_string()),
-            }
+            self.renew(letter.record, body).await.map_err(|error| error.to_string())?;
         }
         let subject = subject::dead_letter(letter.stage, letter.channel, &letter.source, letter.record);
         let run = delivery.header(proto::header::REPLAY);
         let message_id = run.map_or_else(|| letter.record.to_string(), |run| format!("{run}:{}", letter.record));
-        let pairs = letter.to_pairs();
-        let more = pairs.iter().map(|(name, value)| (*name, value.as_str()));
-        let outgoing = Outgoing::again(delivery, subject, &message_id, more).ok_or("a header cannot be written")?;
-        match self.nats.publish(outgoing, LIMIT).await {
+        let message = || Outgoing::again(delivery, subject.clone(), &message_id, letter.to_pairs());
+        match self.nats.publish(message, Patience::for_at_most(LIMIT)).await {
             // Taken: an earlier delivery of this record put the letter there.
             Ok(_) | Err(PublishError::SubjectTaken) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }
+
+    /// A message is never older than the last copy of the payload it refers to. A payload that is gone is the reason for
+    /// some letters, so its absence does not stop one.
+    async fn renew(&self, id: Uuid, reference: BodyRef) -> Result<(), BodyError> {
+        let payload = payload(id, reference);
+        let bytes = match self.nats.get_body(payload).await {
+            Ok(bytes) => bytes,
+            Err(BodyError::Missing { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        self.nats.put_body(payload, &bytes, CHUNK, Patience::for_at_most(LIMIT)).await
+    }
+}
+
+fn payload(id: Uuid, BodyRef { chunks, size, hash }: BodyRef) -> Payload {
+    Payload { id, chunks, size, hash }
 }
 
 /// The dead letter of a record; one without our headers is named after its place in the stream, so that it has the
@@ -270,9 +279,7 @@ fn letter(delivery: &Delivery, reason: &str, detail: String) -> Option<DeadLette
     }
     let info = delivery.info();
     let received_at = Millis::from_unix(info.stored_at)?;
-    // A subject of UNIQUE says nothing of where its message came in; what is put aside must still have a place.
-    let unknown = || Some((Channel::Webhook, SourceName::parse("unknown").ok()?));
-    let (channel, source) = channel_and_source(delivery.subject()).or_else(unknown)?;
+    let (channel, source) = subject::place(delivery.subject());
     // The streams count for themselves, so the stream is part of the name.
     let stream = delivery.subject().bytes().next().unwrap_or_default();
     let place = Uuid::from_u128(u128::from(info.stream_sequence) << 8 | u128::from(stream));

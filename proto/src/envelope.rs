@@ -26,7 +26,13 @@ pub enum EnvelopeError {
 /// Finds a header by its name. Wraps whatever the broker's client has.
 pub trait Lookup {
     /// The header's value, if it is there.
-    fn get(&self, name: &str) -> Option<&str>;
+    fn get(&self, name: &'static str) -> Option<&str>;
+}
+
+/// The bytes of the payload that a message refers to; 0 where it refers to none.
+pub fn referred_bytes(headers: &impl Lookup) -> usize {
+    let body: Option<BodyRef> = headers.get(header::BODY).and_then(|text| text.parse().ok());
+    body.map_or(0, |body| usize::try_from(body.size).unwrap_or(usize::MAX))
 }
 
 /// Headers to be published: name and value, in order.

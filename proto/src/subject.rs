@@ -99,6 +99,12 @@ pub fn channel_and_source(subject: &str) -> Option<(Channel, SourceName)> {
     Some((tokens.next()?.parse().ok()?, SourceName::parse(tokens.next()?).ok()?))
 }
 
+/// Where a message came in, by its subject; `webhook` and `unknown` where that does not say. What is put aside must have
+/// a place, also where somebody else published it.
+pub fn place(subject: &str) -> (Channel, SourceName) {
+    channel_and_source(subject).unwrap_or_else(|| (Channel::Webhook, SourceName("unknown".to_owned())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +133,8 @@ mod tests {
             assert_eq!(channel_and_source(&subject), Some((Channel::Sms, source.clone())), "{subject}");
         }
         assert_eq!(channel_and_source(&body(id)), None);
+        assert_eq!(place("raw.sms.a.b"), (Channel::Sms, SourceName::parse("a").unwrap()));
+        assert_eq!(place("unique.0.x"), (Channel::Webhook, SourceName::parse("unknown").unwrap()));
     }
 
     #[test]

@@ -1,24 +1,45 @@
 //! Payloads that are too large for a message, in chunks in the stream `BODIES`.
 //!
 //! The chunks are acknowledged before anybody may publish a message that refers to them. A payload may be there more
-//! than once, because every message that refers to it has it put again first; chunks are told apart by their number,
-//! and any copy of one is as good as another.
+//! than once, because every message that refers to it has it put again first; and under one id there may be several,
+//! because a later reading of a request can make another record of the same id. So each chunk names its payload's hash,
+//! and a reader takes those of the one it was referred to.
 
 use std::time::Duration;
 
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{DirectGetErrorKind, RawMessageErrorKind, Stream};
 use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::nats::Nats;
-use crate::publish::{Outgoing, PublishError, headers};
+use crate::publish::{Outgoing, Patience, PublishError, headers};
 use crate::topology::BODIES;
 
 /// A chunk's number, from 0.
 const CHUNK_HEADER: &str = "Penstock-Chunk";
+/// The hash of the payload that a chunk is of.
+const OF_HEADER: &str = "Penstock-Chunk-Of";
 /// More chunks than any provider's largest body has; a reference that claims more is not ours.
 const MOST_CHUNKS: u32 = 2048;
+/// What memory is set aside for at once, whatever size a reference claims.
+const MOST_BYTES: usize = 128 * 1024 * 1024;
 /// Longest wait for one chunk.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a message says of the payload that it refers to.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload {
+    /// Whose it is: the id of a request or a record.
+    pub id: Uuid,
+    /// How many chunks it has, at least 1.
+    pub chunks: u32,
+    /// Its bytes in all.
+    pub size: u64,
+    /// BLAKE3 of it all. It tells one payload from another here; the caller compares the bytes with it.
+    pub hash: blake3::Hash,
+}
 
 /// Why a payload could not be put or read.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +50,7 @@ pub enum BodyError {
         /// Its number.
         chunk: usize,
         /// Whose payload.
-        id: String,
+        id: Uuid,
         /// Why.
         #[source]
         source: PublishError,
@@ -38,7 +59,7 @@ pub enum BodyError {
     #[error("could not read the body {id}: {reason}")]
     Read {
         /// Whose payload.
-        id: String,
+        id: Uuid,
         /// What happened.
         reason: String,
     },
@@ -48,72 +69,82 @@ pub enum BodyError {
         /// Its number.
         chunk: usize,
         /// Whose payload.
-        id: String,
+        id: Uuid,
     },
 }
 
 impl Nats {
-    /// Stores a payload under `body.{id}` in chunks of `chunk_size` bytes, pipelined, and waits for all to be stored.
+    /// Stores a payload in chunks of `chunk_size` bytes, and waits for all to be stored.
     pub async fn put_body(
         &self,
-        id: &str,
-        payload: &Bytes,
+        payload: Payload,
+        bytes: &Bytes,
         chunk_size: usize,
-        limit: Duration,
+        patience: Patience<'_>,
     ) -> Result<(), BodyError> {
-        let chunks = payload.len().div_ceil(chunk_size.max(1)).max(1);
-        let mut messages = Vec::with_capacity(chunks);
-        for chunk in 0..chunks {
-            let number = chunk.to_string();
-            let part =
-                payload.slice((chunk * chunk_size).min(payload.len())..((chunk + 1) * chunk_size).min(payload.len()));
-            let message_id = format!("{id}:{chunk}");
-            let headers = headers(&message_id, [(CHUNK_HEADER, number.as_str())]).ok_or_else(|| BodyError::Put {
-                chunk,
-                id: id.to_owned(),
-                source: PublishError::Unacceptable("its id cannot be a header".into()),
-            })?;
-            messages.push(Outgoing { subject: format!("body.{id}"), headers, payload: part });
-        }
-        for (chunk, result) in self.publish_all(messages, limit).await.into_iter().enumerate() {
-            result.map_err(|source| BodyError::Put { chunk, id: id.to_owned(), source })?;
+        let Payload { id, hash, .. } = payload;
+        let hash = hash.to_hex();
+        let make = |chunk: &usize| {
+            let (from, to) = ((chunk * chunk_size).min(bytes.len()), ((chunk + 1) * chunk_size).min(bytes.len()));
+            // The broker remembers ids over all subjects: another payload of the same id is another message.
+            let message_id = format!("{id}:{hash}:{chunk}");
+            let pairs = [(CHUNK_HEADER, chunk.to_string()), (OF_HEADER, hash.to_string())];
+            let headers = headers(&message_id, pairs)?;
+            Some(Outgoing { subject: format!("body.{id}"), headers, payload: bytes.slice(from..to) })
+        };
+        let numbers: Vec<usize> = (0..bytes.len().div_ceil(chunk_size.max(1)).max(1)).collect();
+        for (chunk, result) in self.publish_all(&numbers, make, patience).await.into_iter().enumerate() {
+            result.map_err(|source| BodyError::Put { chunk, id, source })?;
         }
         Ok(())
     }
 
-    /// Reads a payload of `chunks` chunks back. The caller compares its hash.
-    pub async fn get_body(&self, id: &str, chunks: u32, size: u64) -> Result<Bytes, BodyError> {
-        let unreadable = |reason: String| BodyError::Read { id: id.to_owned(), reason };
+    /// Reads a payload back. The caller compares its hash.
+    pub async fn get_body(&self, payload: Payload) -> Result<Bytes, BodyError> {
+        let Payload { id, chunks, size, hash } = payload;
+        let hash = hash.to_hex();
         if chunks > MOST_CHUNKS {
-            return Err(BodyError::Missing { chunk: MOST_CHUNKS as usize, id: id.to_owned() });
+            return Err(BodyError::Missing { chunk: MOST_CHUNKS as usize, id });
         }
-        let bodies =
-            self.jetstream().get_stream_no_info(BODIES).await.map_err(|error| unreadable(error.to_string()))?;
+        let bodies = self.jetstream().get_stream_no_info(BODIES).await;
+        let bodies = bodies.map_err(|error| BodyError::Read { id, reason: error.to_string() })?;
         let mut found: Vec<Option<Bytes>> = vec![None; chunks as usize];
         let mut from = 1;
-        while found.iter().any(Option::is_none) {
-            let get = bodies.direct_get_next_for_subject(format!("body.{id}"), Some(from));
-            let message = match timeout(READ_TIMEOUT, get).await {
-                Ok(Ok(message)) => message,
-                Ok(Err(error)) if is_not_found(&error) => {
-                    let chunk = found.iter().position(Option::is_none).unwrap_or(0);
-                    return Err(BodyError::Missing { chunk, id: id.to_owned() });
-                }
-                Ok(Err(error)) => return Err(unreadable(error.to_string())),
-                Err(_) => return Err(unreadable("no answer in time".into())),
+        while let Some(chunk) = found.iter().position(Option::is_none) {
+            let message = match timeout(READ_TIMEOUT, next(&bodies, id, from)).await {
+                Ok(Ok(Some(message))) => message,
+                Ok(Ok(None)) => return Err(BodyError::Missing { chunk, id }),
+                Ok(Err(reason)) => return Err(BodyError::Read { id, reason }),
+                Err(_) => return Err(BodyError::Read { id, reason: "no answer in time".into() }),
             };
-            let number = message.headers.get(CHUNK_HEADER).and_then(|value| value.as_str().parse::<usize>().ok());
-            if let Some(place) = number.and_then(|number| found.get_mut(number)) {
-                *place = Some(message.payload);
-            }
             from = message.sequence + 1;
+            let header = |name: &'static str| message.headers.get(name).map(async_nats::HeaderValue::as_str);
+            let number = header(CHUNK_HEADER).and_then(|text| text.parse::<usize>().ok());
+            if header(OF_HEADER) != Some(&*hash) {
+                continue;
+            }
+            if let Some(place) = number.and_then(|number| found.get_mut(number)) {
+                *place = Some(message.payload.clone());
+            }
         }
-        let mut body = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0));
+        let mut body = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0).min(MOST_BYTES));
         found.into_iter().flatten().for_each(|chunk| body.extend_from_slice(&chunk));
         Ok(body.freeze())
     }
 }
 
-fn is_not_found(error: &async_nats::jetstream::stream::DirectGetError) -> bool {
-    error.kind() == async_nats::jetstream::stream::DirectGetErrorKind::NotFound
+/// The next chunk under `id` from a sequence on. Any replica may answer, and one that lags behind may not have it yet,
+/// so the leader is asked before it is said that there is none.
+async fn next(bodies: &Stream<()>, id: Uuid, from: u64) -> Result<Option<StreamMessage>, String> {
+    let subject = format!("body.{id}");
+    match bodies.direct_get_next_for_subject(subject.clone(), Some(from)).await {
+        Ok(message) => return Ok(Some(message)),
+        Err(error) if error.kind() == DirectGetErrorKind::NotFound => {}
+        Err(error) => return Err(error.to_string()),
+    }
+    match bodies.get_first_raw_message_by_subject(subject, from).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use async_nats::header::{HeaderName, HeaderValue};
 use async_nats::jetstream::{self, AckKind};
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
@@ -77,9 +78,9 @@ impl Delivery {
         self.message.headers.as_ref()
     }
 
-    /// A header's value, by its exact name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
+    /// A header's value, by its exact name. (A name that is not known when the program is built would be copied.)
+    pub fn header(&self, name: &'static str) -> Option<&str> {
+        self.message.headers.as_ref()?.get(HeaderName::from_static(name)).map(HeaderValue::as_str)
     }
 
     /// What the broker says of it.

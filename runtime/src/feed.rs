@@ -22,10 +22,11 @@ use crate::nats::Nats;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long one pull stays open at the server.
 const EXPIRES: Duration = Duration::from_secs(30);
-/// Most bytes on their way to us at once; the server drops a client that has 64 MB waiting.
-const BYTES_ON_THE_WAY: usize = 16 * 1024 * 1024;
+/// Most bytes on their way to one feed at once. A process has up to a dozen of them over one connection, and the server
+/// drops a client that has 64 MB waiting.
+const BYTES_ON_THE_WAY: usize = 4 * 1024 * 1024;
 /// Most bytes in one batch, so that memory does not depend on what people send.
-const BYTES_IN_A_BATCH: usize = 8 * 1024 * 1024;
+const BYTES_IN_A_BATCH: usize = 4 * 1024 * 1024;
 
 /// How a feed batches.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,8 @@ pub struct BatchLimits {
     pub messages: usize,
     /// How long to wait for more once there is one.
     pub linger: Duration,
+    /// The bytes that a message will take in memory, which may be more than it has itself: it may refer to some.
+    pub weigh: fn(&Delivery) -> usize,
 }
 
 /// Batches from one durable consumer.
@@ -82,7 +85,7 @@ impl Feed {
     pub async fn next_batch(&mut self) -> Vec<Delivery> {
         let mut batch = Vec::new();
         let first = self.next().await;
-        let mut bytes = first.payload().len();
+        let mut bytes = (self.limits.weigh)(&first);
         batch.push(first);
         let deadline = Instant::now() + self.limits.linger;
         while batch.len() < self.limits.messages && bytes < BYTES_IN_A_BATCH {
@@ -90,13 +93,18 @@ impl Feed {
             let Ok(next) = timeout_at(deadline, messages.next()).await else { break };
             match self.take(next) {
                 Some(delivery) => {
-                    bytes += delivery.payload().len();
+                    bytes = bytes.saturating_add((self.limits.weigh)(&delivery));
                     batch.push(delivery);
                 }
                 None => break,
             }
         }
         batch
+    }
+
+    /// How it batches.
+    pub(crate) fn limits(&self) -> BatchLimits {
+        self.limits
     }
 
     /// Gives back what the library holds and nobody has taken, so that others have it at once.

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::config;
 use crate::health::Dependency;
+use crate::publish::PublishError;
 
 /// Three unanswered pings end a connection.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
@@ -28,6 +29,8 @@ const TIMEOUTS_BEFORE_RECONNECT: u32 = 3;
 /// How long a new connection is given before the next is forced. The publishes that time out in between were sent over
 /// the old one, and there can be thousands of them.
 const BETWEEN_FORCED: Duration = Duration::from_secs(5);
+/// Between two lines of the log that say that messages wait.
+const BETWEEN_TOLD: Duration = Duration::from_secs(10);
 /// Publishes that wait for their acknowledgement at once; more wait for a place.
 const MAX_INFLIGHT: usize = 8192;
 
@@ -53,6 +56,8 @@ pub struct Nats {
     timeouts: Arc<AtomicU32>,
     forced_at: Arc<Mutex<Option<Instant>>>,
     forced: Counter,
+    told_waiting_at: Arc<Mutex<Option<Instant>>>,
+    waits: Counter,
 }
 
 impl Nats {
@@ -77,6 +82,7 @@ impl Nats {
             .map_err(NatsError::Address)?;
         describe_counter!("penstock_nats_reconnects_forced_total", "Connections given up because publishes timed out.");
         let events = counter!("penstock_nats_disconnects_total");
+        describe_counter!("penstock_publish_waits_total", "Times a message in hand had to wait for the next stream.");
         describe_counter!("penstock_nats_disconnects_total", "Connections to NATS that were lost.");
 
         let client = sign_in(&addresses)
@@ -104,6 +110,8 @@ impl Nats {
             timeouts: Arc::default(),
             forced_at: Arc::default(),
             forced: counter!("penstock_nats_reconnects_forced_total"),
+            told_waiting_at: Arc::default(),
+            waits: counter!("penstock_publish_waits_total"),
         })
     }
 
@@ -128,7 +136,7 @@ impl Nats {
             return;
         }
         self.timeouts.store(0, Ordering::Relaxed);
-        if !self.may_force() {
+        if !at_most_every(BETWEEN_FORCED, &self.forced_at) {
             return;
         }
         self.forced.increment(1);
@@ -138,13 +146,12 @@ impl Nats {
         }
     }
 
-    fn may_force(&self) -> bool {
-        let mut forced_at = self.forced_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if forced_at.is_some_and(|at| at.elapsed() < BETWEEN_FORCED) {
-            return false;
+    /// A message in hand waits for the next stream: counted each time, told once in a while.
+    pub(crate) fn tell_waiting(&self, error: &PublishError) {
+        self.waits.increment(1);
+        if at_most_every(BETWEEN_TOLD, &self.told_waiting_at) {
+            warn!(%error, "waiting for the next stream; what is in hand stays in hand");
         }
-        *forced_at = Some(Instant::now());
-        true
     }
 
     /// Waits until everything handed to the client is on the wire, at most `limit`.
@@ -155,6 +162,16 @@ impl Nats {
             Err(_) => warn!("flushing took too long: unsent acknowledgements come back as redeliveries"),
         }
     }
+}
+
+/// Whether `period` has passed since the last time it had.
+fn at_most_every(period: Duration, last: &Mutex<Option<Instant>>) -> bool {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let passed = last.is_none_or(|at| at.elapsed() >= period);
+    if passed {
+        *last = Some(Instant::now());
+    }
+    passed
 }
 
 /// The library does not look at the credentials in a URL. All servers of a cluster take the same ones, so the first

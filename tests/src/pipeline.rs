@@ -137,6 +137,15 @@ impl Pipeline {
         }
     }
 
+    /// Starts a process of a role beside those that this test runs by hand, and waits until it is ready.
+    pub async fn start_role(&mut self, role: Role) {
+        let (config, logs, servers) = (self.config.clone(), self.logs(), self.environment());
+        let number = self.role_list().len();
+        let mut process = RoleProcess::start(role, number, &config, &logs, &servers);
+        process.ready().await;
+        self.role_list().push(process);
+    }
+
     /// The first process of a role that this test runs by hand.
     pub fn role(&mut self, role: Role) -> &mut RoleProcess {
         self.role_list().iter_mut().find(|process| process.role == role).expect("the role is run")

@@ -20,6 +20,7 @@ mod kills;
 mod limits;
 mod outages;
 mod poison;
+mod pressure;
 mod replay;
 mod shutdown;
 mod statuses;

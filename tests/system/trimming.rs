@@ -9,7 +9,7 @@ use runtime::config::{Config, Environment, Need, Requirements};
 use runtime::feed::{BatchLimits, Feed};
 use runtime::health::Health;
 use runtime::nats::Nats;
-use runtime::publish::{Outgoing, headers};
+use runtime::publish::{Outgoing, Patience, headers};
 use runtime::trimmer::{KeepFor, Retention};
 use tests::up::Up;
 
@@ -42,14 +42,15 @@ impl Broker {
             headers: headers(&format!("{subject}-{number}"), []).unwrap(),
             payload: vec![b'x'; bytes].into(),
         };
-        for result in self.nats.publish_all((0..messages).map(message).collect(), LIMIT).await {
+        let (numbers, patience) = ((0..messages).collect::<Vec<_>>(), Patience::for_at_most(LIMIT));
+        for result in self.nats.publish_all(&numbers, |number| Some(message(*number)), patience).await {
             result.unwrap();
         }
     }
 
     /// Acknowledges so many messages of a consumer, and waits until the broker knows.
     async fn process(&self, stream: &'static str, consumer: &'static str, messages: u64) {
-        let limits = BatchLimits { messages: 1, linger: Duration::ZERO };
+        let limits = BatchLimits { messages: 1, linger: Duration::ZERO, weigh: |_| 0 };
         let mut feed = Feed::new(self.nats.clone(), stream, consumer, limits, Health::default().dependency("feed"));
         let floor = async || self.nats.consumer_info(stream, consumer).await.unwrap().ack_floor.consumer_seq;
         let target = floor().await + messages;
@@ -172,7 +173,7 @@ async fn too_many_claims_go_oldest_first_and_a_freed_claim_can_be_taken_again() 
         headers: headers(&format!("another-{number}"), []).unwrap(),
         payload: "x".into(),
     };
-    let results = broker.nats.publish_all(vec![again(0), again(99)], LIMIT).await;
+    let results = broker.nats.publish_all(&[0, 99], |number| Some(again(*number)), Patience::for_at_most(LIMIT)).await;
     assert!(results[0].is_ok(), "the oldest claim was freed: {results:?}");
     assert!(results[1].is_err(), "the youngest claim still stands: {results:?}");
 }

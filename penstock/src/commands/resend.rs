@@ -11,9 +11,9 @@ use proto::body_ref::CHUNK;
 use proto::envelope::Pairs;
 use proto::subject::SourceName;
 use proto::{BodyRef, Channel, RawEnvelope, header, subject};
-use runtime::bodies::BodyError;
+use runtime::bodies::{BodyError, Payload};
 use runtime::nats::Nats;
-use runtime::publish::{self, Outgoing, PublishError};
+use runtime::publish::{self, Outgoing, Patience, PublishError};
 use uuid::Uuid;
 
 use super::error::CommandError;
@@ -72,8 +72,7 @@ pub(crate) fn message(
     pairs: &Pairs,
     payload: Bytes,
 ) -> Result<Outgoing, ResendError> {
-    let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
-    let headers = publish::headers(message_id, pairs).ok_or(ResendError::Header)?;
+    let headers = publish::headers(message_id, pairs.clone()).ok_or(ResendError::Header)?;
     Ok(Outgoing { subject, headers, payload })
 }
 
@@ -96,17 +95,17 @@ pub(crate) fn request(
 /// A payload: what the message holds, or what it refers to.
 pub(crate) async fn payload(nats: &Nats, id: Uuid, body: Option<BodyRef>, held: &Bytes) -> Result<Bytes, ResendError> {
     let Some(reference) = body else { return Ok(held.clone()) };
-    let payload = nats.get_body(&id.to_string(), reference.chunks, reference.size).await?;
+    let BodyRef { chunks, size, hash } = reference;
+    let payload = nats.get_body(Payload { id, chunks, size, hash }).await?;
     if reference.fits(&payload) { Ok(payload) } else { Err(ResendError::NoBody) }
 }
 
 /// Puts what a message refers to again; nothing where it refers to nothing.
 pub(crate) async fn renew(nats: &Nats, id: Uuid, body: Option<BodyRef>) -> Result<(), ResendError> {
-    if body.is_none() {
-        return Ok(());
-    }
-    let payload = payload(nats, id, body, &Bytes::new()).await?;
-    Ok(nats.put_body(&id.to_string(), &payload, CHUNK, LIMIT).await?)
+    let Some(BodyRef { chunks, size, hash }) = body else { return Ok(()) };
+    let bytes = payload(nats, id, body, &Bytes::new()).await?;
+    let payload = Payload { id, chunks, size, hash };
+    Ok(nats.put_body(payload, &bytes, CHUNK, Patience::for_at_most(LIMIT)).await?)
 }
 
 /// Publishes all, and waits until the broker has them. A full stream is waited for: it is emptied by whoever works it.
@@ -114,7 +113,7 @@ pub(crate) async fn publish(nats: &Nats, messages: Vec<Outgoing>) -> Result<(), 
     let mut left = messages;
     for tried in 0..FULL_TRIES {
         let mut full = Vec::new();
-        let results = nats.publish_all(left.clone(), LIMIT).await;
+        let results = nats.publish_all(&left, |message| Some(message.clone()), Patience::for_at_most(LIMIT)).await;
         for (message, result) in left.into_iter().zip(results) {
             match result {
                 Ok(_) => {}
