@@ -3,7 +3,7 @@
 use crate::support::{Owned, Source, now};
 use proptest::prelude::*;
 use proto::{CanonicalMessage, Channel, Kind, Verified};
-use providers::{BadReason, Normalized, Scheme, SourceSettings, Verdict, registry};
+use providers::{BadReason, Flaw, Normalized, Scheme, SourceSettings, Verdict, registry};
 use serde_json::Value;
 
 const TYPES: [&str; 8] = [
@@ -198,9 +198,24 @@ fn an_empty_batch_is_one_ignored_record() {
 fn a_request_cannot_become_more_than_is_taken() {
     let elements = format!("[{}1]", "1,".repeat(20_000));
     let fields = "a&".repeat(20_000);
+    let values = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(300_000));
     let bad = |normalized: Normalized| normalized.elements[0].as_ref().unwrap_err().reason;
     assert_eq!(bad(form(elements, "application/json")), BadReason::TooMany);
     assert_eq!(bad(form(fields, "application/x-www-form-urlencoded")), BadReason::TooMany);
+    assert_eq!(bad(form(values, "application/json")), BadReason::TooMany);
+}
+
+#[test]
+fn more_parameters_than_anybody_signs_are_not_taken_apart() {
+    let source = Source::new(Channel::Sms, "twilio", &["token"], Scheme::default());
+    let now = now(&serde_json::json!({ "now": 0 }));
+    let judge = |fields: usize| {
+        let mut request = Owned::post("application/x-www-form-urlencoded", "a&".repeat(fields));
+        request.headers.push(("x-twilio-signature".to_owned(), b"uVxwj2YE+2Acm3ViDSFIF6dPmtk=".to_vec()));
+        source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now)
+    };
+    assert_eq!(judge(1_000), Verdict::Wrong(Flaw::Mismatch));
+    assert_eq!(judge(20_000), Verdict::Wrong(Flaw::Malformed));
 }
 
 #[test]
