@@ -37,13 +37,7 @@ impl<'a> Request<'a> {
 
     /// A header that must be there exactly once: one of two would be verified and the other believed.
     pub fn single(&self, name: &str) -> Result<&'a str, Flaw> {
-        let mut values = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-        let (_, value) = values.next().ok_or(Flaw::Missing)?;
-        if values.next().is_some() {
-            return Err(Flaw::Repeated);
-        }
-        let text = std::str::from_utf8(value).map_err(|_| Flaw::Malformed)?.trim_ascii();
-        if text.is_empty() { Err(Flaw::Missing) } else { Ok(text) }
+        single(self.headers, name)
     }
 
     /// `Content-Type`.
@@ -56,6 +50,17 @@ impl<'a> Request<'a> {
 pub(crate) fn header<'a>(headers: &'a [Pair], name: &str) -> Option<&'a str> {
     let (_, value) = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
     std::str::from_utf8(value).ok().map(str::trim_ascii)
+}
+
+/// The only header of this name, as text.
+pub(crate) fn single<'a>(headers: &'a [Pair], name: &str) -> Result<&'a str, Flaw> {
+    let mut values = headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    let (_, value) = values.next().ok_or(Flaw::Missing)?;
+    if values.next().is_some() {
+        return Err(Flaw::Repeated);
+    }
+    let text = std::str::from_utf8(value).map_err(|_| Flaw::Malformed)?.trim_ascii();
+    if text.is_empty() { Err(Flaw::Missing) } else { Ok(text) }
 }
 
 /// What only the sender can mend.

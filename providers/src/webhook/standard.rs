@@ -67,7 +67,7 @@ impl Adapter for Standard {
 }
 
 fn add(draft: &mut Draft, raw: &RawRequest) {
-    if let Some(id) = raw.header("webhook-id").or_else(|| raw.header("svix-id")).filter(|id| !id.is_empty()) {
+    if let Some(id) = standard::id(&raw.envelope.headers) {
         draft.provider_message_id = Some(id.to_owned());
         draft.identity = Identity::Provided(vec![id.to_owned()]);
     }
