@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::{body, check, form, json, media};
@@ -120,7 +121,7 @@ fn read(raw: &RawRequest) -> Result<Draft, BadReason> {
             draft.metadata.insert(name.to_owned(), Value::String(value.to_owned()));
         }
     }
-    draft.content.fields = Some(json.value.clone());
+    draft.content.fields = Some(canonical_json(&json.value));
     draft.metadata.insert("fields".to_owned(), json.value);
     Ok(draft)
 }
