@@ -84,6 +84,9 @@ pub enum BadRequest {
     /// A `Content-Encoding` other than `gzip`.
     #[error("the only Content-Encoding taken is gzip")]
     Encoding,
+    /// Small enough as it came, and not once it is unpacked.
+    #[error("the unpacked body is larger than this source takes")]
+    TooLarge,
 }
 
 impl BadRequest {
@@ -91,6 +94,7 @@ impl BadRequest {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Empty | Self::NoBoundary | Self::Truncated | Self::NotUtf8 | Self::NotJson => StatusCode::BAD_REQUEST,
         }
     }
@@ -104,6 +108,7 @@ impl BadRequest {
             Self::NotUtf8 => "not_utf8",
             Self::NotJson => "not_json",
             Self::Encoding => "encoding",
+            Self::TooLarge => "too_large",
         }
     }
 }

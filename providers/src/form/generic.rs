@@ -59,8 +59,8 @@ impl Adapter for Generic {
         optional::authenticate(request, keyring, scheme, now)
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest> {
-        check::well_formed(request)
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+        check::well_formed(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed> {
@@ -69,7 +69,7 @@ impl Adapter for Generic {
 
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
         let content_type = raw.header("content-type");
-        let read = body::unpacked(raw).and_then(|bytes| match content_type {
+        let read = body::unpacked(raw, settings).and_then(|bytes| match content_type {
             Some(value) if media::is_json(value) => read_json(&bytes, raw, settings),
             _ => read_form(&bytes, content_type, raw, settings),
         });

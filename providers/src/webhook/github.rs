@@ -69,8 +69,8 @@ impl Adapter for GitHub {
         hmac::authenticate(request, keyring, &scheme(), now).into()
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest> {
-        check::not_empty(request)
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+        check::not_empty(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, _scheme: &Scheme, now: Millis) -> Option<Signed> {
@@ -83,8 +83,8 @@ impl Adapter for GitHub {
         Some(signed)
     }
 
-    fn normalize(&self, raw: &RawRequest, _settings: &SourceSettings) -> Normalized {
-        read(raw).map_or_else(Normalized::bad, |draft| draft.alone(raw))
+    fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
+        read(raw, settings).map_or_else(Normalized::bad, |draft| draft.alone(raw))
     }
 }
 
@@ -93,8 +93,8 @@ fn scheme() -> Scheme {
     Scheme { header: Some("x-hub-signature-256".to_owned()), prefix: "sha256=".to_owned(), ..Scheme::default() }
 }
 
-fn read(raw: &RawRequest) -> Result<Draft, BadReason> {
-    let bytes = body::unpacked(raw)?;
+fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason> {
+    let bytes = body::unpacked(raw, settings)?;
     let content_type = raw.header("content-type");
     let json = match content_type {
         Some(value) if media::is(value, media::FORM) => {

@@ -11,7 +11,7 @@ use crate::settings::SourceSettings;
 
 /// The one record of a request.
 pub(crate) fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason> {
-    let bytes = body::unpacked(raw)?;
+    let bytes = body::unpacked(raw, settings)?;
     let content_type = raw.header("content-type");
     let mut draft = Draft::new(Kind::Message);
     match content_type {

@@ -1,7 +1,7 @@
 //! Every sample payload, through the checks of the gateway and the reading of the normalizer, field by field against
 //! the records that it must become.
 
-use crate::support::{Owned, Source, data, json, now, text};
+use crate::support::{MAX_BODY, Owned, Source, data, json, now, text};
 use comfy_table::Table;
 use proto::{Channel, Kind, Verified};
 use providers::{Element, Scheme, SourceSettings};
@@ -47,7 +47,7 @@ fn compare(payload: &Value, source: &Source, request: &Owned) -> Vec<String> {
     if verdict.verified() != Verified::Yes {
         problems.push(format!("the signature does not verify: {verdict}"));
     }
-    let checked = source.adapter.check(&request.as_request());
+    let checked = source.adapter.check(&request.as_request(), MAX_BODY);
     if text(payload, "/expect") == "reject" {
         problems.extend(checked.is_ok().then(|| "is not refused".to_owned()));
         return problems;
