@@ -143,7 +143,9 @@ impl Refusal {
             Self::NotFound => Outcome::NotFound,
             Self::Method(_) => Outcome::MethodNotAllowed,
             Self::MediaType | Self::Bad(BadRequest::Encoding) => Outcome::UnsupportedMediaType,
-            Self::TargetTooLong | Self::HeadersTooLarge | Self::TooLarge => Outcome::TooLarge,
+            Self::TargetTooLong | Self::HeadersTooLarge | Self::TooLarge | Self::Bad(BadRequest::TooLarge) => {
+                Outcome::TooLarge
+            }
             Self::TooSlow => Outcome::TooSlow,
             Self::Broken | Self::Bad(_) => Outcome::BadRequest,
             Self::Unauthorized(_) => Outcome::Unauthorized,

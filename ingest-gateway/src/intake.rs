@@ -71,7 +71,7 @@ impl Intake<'_> {
 
     /// Finds what only its sender can mend.
     pub fn check(&self) -> Result<(), Refusal> {
-        self.source.adapter.check(&self.request("")).map_err(Refusal::Bad)
+        self.source.adapter.check(&self.request(""), self.source.max_body).map_err(Refusal::Bad)
     }
 
     /// Takes one from the budget that this request may use.

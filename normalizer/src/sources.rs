@@ -93,6 +93,7 @@ impl Reading {
                 text_fields: source.text_field.clone(),
                 id_field: source.id_field.clone(),
                 id_header: source.id_header.clone(),
+                max_body: source.max_body,
             },
             policy,
             windows: Windows { id_ms: millis(own.unwrap_or(config.dedup.window)), content_ms: millis(content) },

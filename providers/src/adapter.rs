@@ -35,9 +35,9 @@ pub trait Adapter: Sync + fmt::Debug {
     /// before the timestamp, so that [`crate::Flaw::Stale`] means "the real sender, too late".
     fn authenticate(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Verdict;
 
-    /// Finds what only the sender can mend, cheaply: an empty body, a multipart that was cut off. Whatever passes can
-    /// still turn out to be unreadable for the normalizer.
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest>;
+    /// Finds what only the sender can mend, cheaply: an empty body, a multipart that was cut off, more than `max_body`
+    /// bytes once unpacked. Whatever passes can still turn out to be unreadable for the normalizer.
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest>;
 
     /// What the provider would add to this request so that it verifies at `now` with the keyring's first secret.
     /// `None` where the keyring has nothing to sign with (a public key).

@@ -26,7 +26,8 @@ pub struct Windows {
 /// trusted, `auto` is `content`.
 ///
 /// An id can be trusted where the request is verified, or where the source has nothing to verify and names the id
-/// itself; never where the signature is wrong, or a forged copy would take the place of the real message.
+/// itself. Where the signature is wrong it makes nothing a repeat, or a forged copy would take the place of the real
+/// message; it still tells two records apart, because the fault may be our secret, and then all real messages look so.
 pub fn key(record: &Record, policy: Policy, windows: Windows, hash_key: &HashKey) -> (DedupKey, DedupRule) {
     let message = &record.message;
     match (policy, &record.identity) {
@@ -46,13 +47,17 @@ pub fn key(record: &Record, policy: Policy, windows: Windows, hash_key: &HashKey
             let hasher = ids.iter().fold(hasher, KeyHasher::part);
             (hasher.finish(), DedupRule { policy: Policy::Auto, window_ms: windows.id_ms })
         }
-        (Policy::Auto | Policy::Content, _) => {
+        (Policy::Auto | Policy::Content, identity) => {
             let hasher = KeyHasher::new(hash_key)
                 .part(Policy::Content.as_str())
                 .part(&message.source)
                 .part(message.verified.as_str())
                 .part(message.kind.as_str());
             let hasher = content(hasher, &record.content);
+            let hasher = match (policy, identity) {
+                (Policy::Auto, Identity::Provided(ids)) => ids.iter().fold(hasher, KeyHasher::part),
+                _ => hasher,
+            };
             (hasher.finish(), DedupRule { policy: Policy::Content, window_ms: windows.content_ms })
         }
     }
@@ -63,22 +68,18 @@ fn content(hasher: KeyHasher, content: &Content) -> KeyHasher {
     let hasher = hasher.optional(text(&content.sender)).part((content.recipients.len() as u64).to_le_bytes());
     let hasher = content.recipients.iter().fold(hasher, |hasher, recipient| hasher.part(&*canonical(recipient)));
     let hasher = hasher.optional(text(&content.subject)).optional(text(&content.text)).optional(text(&content.html));
-    let hasher = hasher.optional(content.fields.as_ref().map(canonical_json));
+    let hasher = hasher.optional(content.fields.as_ref());
     let hasher = hasher.part((content.attachments.len() as u64).to_le_bytes());
     let hasher = content.attachments.iter().fold(hasher, KeyHasher::part);
-    // Nothing was written: two statuses, two empty messages. Then everything counts.
-    hasher.optional(content.is_empty().then_some(&content.element))
+    // Nothing was written (two statuses, two empty messages), or not all of it could be read. Then everything counts.
+    hasher.optional((content.is_empty() || content.undecodable).then_some(&content.element))
 }
 
 impl Content {
     fn is_empty(&self) -> bool {
         let blank = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
-        let no_fields = match &self.fields {
-            None | Some(Value::Null) => true,
-            Some(Value::Object(map)) => map.is_empty(),
-            Some(Value::Array(values)) => values.is_empty(),
-            Some(_) => false,
-        };
+        // As `canonical_json` writes null, an empty object and an empty array.
+        let no_fields = self.fields.as_deref().is_none_or(|fields| matches!(fields, b"n" | b"{}" | b"[]"));
         blank(&self.subject) && blank(&self.text) && blank(&self.html) && no_fields && self.attachments.is_empty()
     }
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use bytes::Bytes;
 use proto::subject::SourceName;
 use proto::{CanonicalMessage, Channel, RawEnvelope};
-use serde_json::Value;
 
 /// A request as it lies in `RAW`.
 #[derive(Clone)]
@@ -82,12 +81,15 @@ pub struct Content {
     pub text: Option<String>,
     /// The HTML.
     pub html: Option<String>,
-    /// The submitted fields, or the whole JSON value.
-    pub fields: Option<Value>,
-    /// The BLAKE3 of each attachment, or what the provider refers to it by.
+    /// The submitted fields, or the whole JSON value, in the form that does not depend on the order of its names.
+    pub fields: Option<Vec<u8>>,
+    /// The BLAKE3 of each attachment in hex, with a space and the name of the field where it was uploaded in one; or what
+    /// the provider refers to it by.
     pub attachments: Vec<String>,
+    /// Something could not be decoded: what became U+FFFD may have been different.
+    pub undecodable: bool,
     /// The whole element in a form that does not depend on the order of its names; only looked at where all of subject,
-    /// text, HTML, fields and attachments are empty.
+    /// text, HTML, fields and attachments are empty, or something is `undecodable`.
     pub element: Vec<u8>,
 }
 

@@ -37,13 +37,7 @@ impl<'a> Request<'a> {
 
     /// A header that must be there exactly once: one of two would be verified and the other believed.
     pub fn single(&self, name: &str) -> Result<&'a str, Flaw> {
-        let mut values = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-        let (_, value) = values.next().ok_or(Flaw::Missing)?;
-        if values.next().is_some() {
-            return Err(Flaw::Repeated);
-        }
-        let text = std::str::from_utf8(value).map_err(|_| Flaw::Malformed)?.trim_ascii();
-        if text.is_empty() { Err(Flaw::Missing) } else { Ok(text) }
+        single(self.headers, name)
     }
 
     /// `Content-Type`.
@@ -56,6 +50,17 @@ impl<'a> Request<'a> {
 pub(crate) fn header<'a>(headers: &'a [Pair], name: &str) -> Option<&'a str> {
     let (_, value) = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
     std::str::from_utf8(value).ok().map(str::trim_ascii)
+}
+
+/// The only header of this name, as text.
+pub(crate) fn single<'a>(headers: &'a [Pair], name: &str) -> Result<&'a str, Flaw> {
+    let mut values = headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    let (_, value) = values.next().ok_or(Flaw::Missing)?;
+    if values.next().is_some() {
+        return Err(Flaw::Repeated);
+    }
+    let text = std::str::from_utf8(value).map_err(|_| Flaw::Malformed)?.trim_ascii();
+    if text.is_empty() { Err(Flaw::Missing) } else { Ok(text) }
 }
 
 /// What only the sender can mend.
@@ -79,6 +84,9 @@ pub enum BadRequest {
     /// A `Content-Encoding` other than `gzip`.
     #[error("the only Content-Encoding taken is gzip")]
     Encoding,
+    /// Small enough as it came, and not once it is unpacked.
+    #[error("the unpacked body is larger than this source takes")]
+    TooLarge,
 }
 
 impl BadRequest {
@@ -86,6 +94,7 @@ impl BadRequest {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Empty | Self::NoBoundary | Self::Truncated | Self::NotUtf8 | Self::NotJson => StatusCode::BAD_REQUEST,
         }
     }
@@ -99,6 +108,7 @@ impl BadRequest {
             Self::NotUtf8 => "not_utf8",
             Self::NotJson => "not_json",
             Self::Encoding => "encoding",
+            Self::TooLarge => "too_large",
         }
     }
 }

@@ -60,4 +60,7 @@ pub struct SourceSettings {
     pub id_field: Option<String>,
     /// The header with the sender's own id, likewise. It goes before `id_field`.
     pub id_header: Option<String>,
+    /// Bytes of a body, as it came and unpacked, that the source takes now. What the gateway has taken is read even where
+    /// this was lowered since, as long as it unpacks to no more than 16 MiB.
+    pub max_body: u64,
 }

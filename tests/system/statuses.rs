@@ -13,6 +13,10 @@ use crate::journey::security_headers;
 use crate::shared;
 
 const JSON: &str = r#"{"message": "x"}"#;
+/// A JSON text of 4,096 bytes, as gzip has it.
+const PACKED: &[u8] =
+    b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\xed\xc1\x81\x0c\0\0\0\x02\x30\x97\x08\xf2\xa7\xcb\xa3\xfd\x4f\x01\0\0\x80\
+    \x73\x19\x0c\x3d\x51\x92\0\x10\0\0";
 
 /// A refusal: what is asked, the code, and what else the answer has to say.
 struct Refusal {
@@ -75,6 +79,9 @@ fn refusals() -> Vec<Refusal> {
         // Sizes.
         refusal("too large by its Content-Length", 413, Request::json("/v1/webhook/small", large.clone())),
         refusal("too large in pieces", 413, Request::json("/v1/webhook/small", large).in_pieces(100)),
+        refusal("too large once unpacked", 413, {
+            Request::post("/v1/webhook/small", PACKED).header("Content-Encoding", "gzip")
+        }),
         // Time.
         refusal("a body that does not come", 408, Request::json("/v1/webhook/small", JSON).stuck()),
     ]

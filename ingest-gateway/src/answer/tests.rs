@@ -62,6 +62,7 @@ fn table() -> Vec<Row> {
         (problem(Refusal::TooSlow), 408, PROBLEM, detail("in time"), None),
         (problem(Refusal::Broken), 400, PROBLEM, detail("ended"), None),
         (problem(Refusal::Bad(BadRequest::NotJson)), 400, PROBLEM, detail("JSON"), None),
+        (problem(Refusal::Bad(BadRequest::TooLarge)), 413, PROBLEM, detail("unpacked"), None),
         (problem(Refusal::Bad(BadRequest::Encoding)), 415, PROBLEM, detail("gzip"), None),
         (
             problem(Refusal::Unauthorized(Flaw::Missing)),

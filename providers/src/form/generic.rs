@@ -5,7 +5,7 @@
 
 use http::Method;
 use proto::{Attachment, Channel, Kind, Millis};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
@@ -59,8 +59,8 @@ impl Adapter for Generic {
         optional::authenticate(request, keyring, scheme, now)
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest> {
-        check::well_formed(request)
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+        check::well_formed(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed> {
@@ -69,7 +69,7 @@ impl Adapter for Generic {
 
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
         let content_type = raw.header("content-type");
-        let read = body::unpacked(raw).and_then(|bytes| match content_type {
+        let read = body::unpacked(raw, settings).and_then(|bytes| match content_type {
             Some(value) if media::is_json(value) => read_json(&bytes, raw, settings),
             _ => read_form(&bytes, content_type, raw, settings),
         });
@@ -127,11 +127,12 @@ fn read_object(
 }
 
 fn fill_form(draft: &mut Draft, form: Fields, raw: &RawRequest, settings: &SourceSettings) {
-    draft.note_charset(form.replaced);
+    draft.note_charset("metadata.fields", form.replaced);
     fields::fill(draft, Value::Object(form.into_map()), None, raw, settings);
 }
 
-/// Fills a record from `multipart/form-data`: text parts are fields, the others attachments.
+/// Fills a record from `multipart/form-data`: text parts are fields, the others attachments, and which of them was in
+/// which field is under `metadata.files`, in the same order.
 pub(crate) fn fill_multipart(
     draft: &mut Draft,
     bytes: &[u8],
@@ -147,12 +148,15 @@ pub(crate) fn fill_multipart(
     let (files, texts): (Vec<Part<'_>>, Vec<Part<'_>>) = parts.into_iter().partition(is_file);
     let form = decode(&texts, content_type);
     fill_form(draft, form, raw, settings);
+    let mut fields_of_files = Vec::new();
     // A file input in which nothing was chosen is sent with an empty name and no bytes.
     for file in files.into_iter().filter(|file| file.filename.as_deref() != Some("") || !file.body.is_empty()) {
         let hash = blake3::hash(file.body).to_hex().to_string();
-        draft.content.attachments.push(hash.clone());
+        let filename = file.filename.filter(|name| !name.is_empty());
+        draft.content.attachments.push(format!("{hash} {}", file.name));
+        fields_of_files.push(json!({ "field": file.name, "filename": filename, "blake3": hash }));
         draft.attachments.push(Attachment {
-            filename: file.filename.filter(|name| !name.is_empty()),
+            filename,
             content_type: file.content_type,
             size: Some(file.body.len() as u64),
             blake3: Some(hash),
@@ -160,6 +164,9 @@ pub(crate) fn fill_multipart(
             content_id: None,
             location: None,
         });
+    }
+    if !fields_of_files.is_empty() {
+        draft.metadata.insert("files".to_owned(), Value::Array(fields_of_files));
     }
     Ok(())
 }
@@ -178,8 +185,8 @@ fn decode(texts: &[Part<'_>], content_type: &str) -> Fields {
     let stated = texts
         .iter()
         .find(|part| part.name == "_charset_")
-        .and_then(|part| charset::by_label(std::str::from_utf8(part.body).ok()?));
-    let stated = stated.or_else(|| charset::by_label(&media::parameter(content_type, "charset")?));
+        .and_then(|part| charset::of_form(std::str::from_utf8(part.body).ok()?));
+    let stated = stated.or_else(|| charset::of_form(&media::parameter(content_type, "charset")?));
     let common = stated.unwrap_or_else(|| charset::guess(texts.iter().map(|part| part.body)));
     let mut fields = Fields::default();
     for part in texts {

@@ -6,9 +6,11 @@ use std::io::Read as _;
 use flate2::read::MultiGzDecoder;
 
 use crate::record::{BadReason, RawRequest};
+use crate::settings::SourceSettings;
 
-/// Bytes taken at most once unpacked: a small body must not become a large one in memory.
-pub(crate) const UNPACKED: usize = 16 * 1024 * 1024;
+/// Bytes read at most once unpacked, where the source does not take more: a small body must not become a large one in
+/// memory. More than the gateway lets in by default, because a source's limit may have been lowered since.
+const UNPACKED: u64 = 16 * 1024 * 1024;
 
 /// A `Content-Encoding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +32,24 @@ pub(crate) fn packing(content_encoding: Option<&str>) -> Packing {
     }
 }
 
+/// Whether these bytes, packed with gzip, are more than this many unpacked. Keeps nothing of them; what cannot be unpacked
+/// is for the reader to say.
+pub(crate) fn unpacks_to_more(packed: &[u8], most: u64) -> bool {
+    let mut bytes = MultiGzDecoder::new(packed).take(most.saturating_add(1));
+    std::io::copy(&mut bytes, &mut std::io::sink()).is_ok_and(|length| length > most)
+}
+
 /// The body, unpacked.
-pub(crate) fn unpacked(raw: &RawRequest) -> Result<Cow<'_, [u8]>, BadReason> {
+pub(crate) fn unpacked<'a>(raw: &'a RawRequest, settings: &SourceSettings) -> Result<Cow<'a, [u8]>, BadReason> {
     match packing(raw.header("content-encoding")) {
         Packing::Plain => Ok(Cow::Borrowed(&raw.body)),
         Packing::Unknown => Err(BadReason::Encoded),
         Packing::Gzip => {
+            let most = settings.max_body.max(UNPACKED);
             let mut bytes = Vec::new();
-            let mut decoder = MultiGzDecoder::new(&*raw.body).take(UNPACKED as u64 + 1);
+            let mut decoder = MultiGzDecoder::new(&*raw.body).take(most.saturating_add(1));
             decoder.read_to_end(&mut bytes).map_err(|_| BadReason::Encoded)?;
-            if bytes.len() > UNPACKED { Err(BadReason::TooLarge) } else { Ok(Cow::Owned(bytes)) }
+            if bytes.len() as u64 > most { Err(BadReason::TooLarge) } else { Ok(Cow::Owned(bytes)) }
         }
     }
 }

@@ -2,9 +2,16 @@
 
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
-/// The character set of this label, as browsers know it (`iso-8859-1` is windows-1252); `None` for an unknown label.
+/// The character set of this label, as browsers know it (`iso-8859-1` is windows-1252); `None` for an unknown label, and
+/// for one that browsers know only to refuse it (`hz-gb-2312`, `iso-2022-kr`).
 pub(crate) fn by_label(label: &str) -> Option<&'static Encoding> {
-    Encoding::for_label(label.trim().as_bytes())
+    Encoding::for_label_no_replacement(label.trim().as_bytes())
+}
+
+/// The character set that the values of a form with this label are in: nobody submits a form in UTF-16, so such a label
+/// stands for UTF-8 (WHATWG, "get an output encoding").
+pub(crate) fn of_form(label: &str) -> Option<&'static Encoding> {
+    by_label(label).map(Encoding::output_encoding)
 }
 
 /// UTF-8 where these all are UTF-8, up to a last character that was cut off; windows-1252 otherwise, which is what old

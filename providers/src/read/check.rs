@@ -2,21 +2,23 @@
 
 use serde::de::IgnoredAny;
 
-use super::body::{Packing, packing};
+use super::body::{Packing, packing, unpacks_to_more};
 use super::{json, media, multipart};
 use crate::request::{BadRequest, Request};
 
-/// A body must be there, and be packed in a way that can be undone.
-pub(crate) fn not_empty(request: &Request<'_>) -> Result<(), BadRequest> {
-    if packing(request.header("content-encoding")) == Packing::Unknown {
-        return Err(BadRequest::Encoding);
+/// A body must be there, and be packed in a way that can be undone and does not make it larger than `max_body`.
+pub(crate) fn not_empty(request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+    match packing(request.header("content-encoding")) {
+        Packing::Unknown => Err(BadRequest::Encoding),
+        _ if request.body.is_empty() => Err(BadRequest::Empty),
+        Packing::Gzip if unpacks_to_more(request.body, max_body) => Err(BadRequest::TooLarge),
+        Packing::Plain | Packing::Gzip => Ok(()),
     }
-    if request.body.is_empty() { Err(BadRequest::Empty) } else { Ok(()) }
 }
 
-/// A body must be there and be what its `Content-Type` says, as far as that can be seen without unpacking it.
-pub(crate) fn well_formed(request: &Request<'_>) -> Result<(), BadRequest> {
-    not_empty(request)?;
+/// A body must be there and be what its `Content-Type` says, as far as that can be seen in what is not packed.
+pub(crate) fn well_formed(request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+    not_empty(request, max_body)?;
     let Some(content_type) = request.content_type() else { return Ok(()) };
     if packing(request.header("content-encoding")) != Packing::Plain {
         return Ok(());

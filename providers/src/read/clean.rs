@@ -1,5 +1,5 @@
 //! What PostgreSQL cannot hold: U+0000 in any text, and numbers beyond `numeric` in `jsonb`. The first is taken out,
-//! the second becomes text; both are noted.
+//! the second becomes text; both are noted. A key that would take another's place without its U+0000 gets a new name.
 
 use proto::Truncation;
 use serde_json::{Map, Number, Value};
@@ -49,11 +49,21 @@ impl Cleaner {
     /// Cleans every text, key and number in an object.
     pub(crate) fn object(&mut self, path: &str, map: &mut Map<String, Value>) {
         let dirty: Vec<String> = map.keys().filter(|key| key.contains('\0')).cloned().collect();
+        // Counts over the whole object, so that a thousand keys that clean to one name do not try a thousand each.
+        let mut taken = 0_usize;
         for key in dirty {
             if let Some(value) = map.remove(&key) {
                 let mut clean = key;
                 self.text(path, &mut clean);
-                map.insert(clean, value);
+                let mut free = clean.clone();
+                while map.contains_key(&free) {
+                    taken += 1;
+                    free = format!("{clean} (nul {taken})");
+                }
+                if free != clean {
+                    self.note(&join(path, &free), "name");
+                }
+                map.insert(free, value);
             }
         }
         for (key, value) in map {
@@ -130,6 +140,30 @@ mod tests {
         assert_eq!(Value::Object(map).to_string(), r#"{"a":{"b":["x"]},"c":"d"}"#);
         let fields: Vec<String> = cleaner.into_notes().into_iter().map(|note| note.field).collect();
         assert_eq!(fields, ["metadata", "metadata.a.b"]);
+    }
+
+    #[test]
+    fn a_field_whose_name_held_nul_takes_the_place_of_no_other() {
+        let text = r#"{"a":"real","a\u0000":"1","\u0000a":"2","b\u0000":"3","b":"also real","a (nul 1)":"4"}"#;
+        let mut map: Map<String, Value> = serde_json::from_str(text).unwrap();
+        let mut cleaner = Cleaner::default();
+        cleaner.object("metadata", &mut map);
+        let expected = [("a", "real"), ("b", "also real"), ("a (nul 1)", "4")];
+        assert!(expected.iter().all(|(name, value)| map[*name] == *value), "{map:?}");
+        assert_eq!(map.len(), 6, "{map:?}");
+        let notes = cleaner.into_notes();
+        let renamed: Vec<&str> = notes.iter().filter(|note| note.reason == "name").map(|note| &*note.field).collect();
+        assert_eq!(renamed.len(), 3, "{notes:?}");
+        assert!(renamed.iter().all(|field| map.contains_key(field.trim_start_matches("metadata."))), "{notes:?}");
+    }
+
+    #[test]
+    fn many_names_that_clean_to_the_same_cost_nothing() {
+        let name =
+            |number: u32| (0..16).map(|bit| if (number >> bit) & 1 == 1 { "\0a" } else { "a" }).collect::<String>();
+        let mut map: Map<String, Value> = (0..65_536).map(|number| (name(number), Value::Null)).collect();
+        Cleaner::default().object("metadata", &mut map);
+        assert_eq!(map.len(), 65_536);
     }
 
     #[test]

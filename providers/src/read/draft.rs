@@ -122,9 +122,10 @@ impl Draft {
     }
 
     /// Notes that bytes did not fit their character set.
-    pub(crate) fn note_charset(&mut self, replaced: bool) {
+    pub(crate) fn note_charset(&mut self, field: &str, replaced: bool) {
         if replaced {
-            self.notes.note("metadata.fields", "charset");
+            self.notes.note(field, "charset");
+            self.content.undecodable = true;
         }
     }
 

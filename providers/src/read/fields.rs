@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::address;
 use super::draft::Draft;
+use crate::dedup::canonical_json;
 use crate::record::{Identity, RawRequest};
 use crate::settings::SourceSettings;
 
@@ -33,7 +34,7 @@ pub(crate) fn fill(draft: &mut Draft, fields: Value, part: Option<u32>, raw: &Ra
         // Shown, but no identity: nobody said that the sender keeps it unique.
         draft.provider_message_id = draft.provider_message_id.take().or_else(|| scalar(map.get("id")?));
     }
-    draft.content.fields = Some(fields.clone());
+    draft.content.fields = Some(canonical_json(&fields));
     draft.metadata.insert("fields".to_owned(), fields);
 }
 

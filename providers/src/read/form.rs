@@ -4,13 +4,12 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::Encoding;
 use serde_json::{Map, Value};
 
 use super::{charset, media};
 use crate::record::BadReason;
 
-/// Names and values taken at most.
+/// Names and values taken at most; whoever takes [`pairs`] stops there.
 pub(crate) const FIELDS: usize = 10_000;
 
 /// Fields as text, in order, and whether something had to be replaced.
@@ -22,16 +21,14 @@ pub(crate) struct Fields {
     pub(crate) replaced: bool,
 }
 
-/// The names and values as bytes, in order, undecoded.
-pub(crate) fn pairs(body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// The names and values as bytes, in order, undecoded, one at a time: a body of separators has half a million of them.
+pub(crate) fn pairs(body: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
     let pieces = body.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty());
-    pieces
-        .map(|piece| {
-            let mut halves = piece.splitn(2, |byte| *byte == b'=');
-            let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
-            (unescape(name), unescape(value))
-        })
-        .collect()
+    pieces.map(|piece| {
+        let mut halves = piece.splitn(2, |byte| *byte == b'=');
+        let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+        (unescape(name), unescape(value))
+    })
 }
 
 fn unescape(bytes: &[u8]) -> Vec<u8> {
@@ -45,19 +42,19 @@ fn unescape(bytes: &[u8]) -> Vec<u8> {
 
 /// Reads a form.
 pub(crate) fn read(body: &[u8], content_type: Option<&str>) -> Result<Fields, BadReason> {
-    let pairs = pairs(body);
+    let pairs: Vec<_> = pairs(body).take(FIELDS + 1).collect();
     if pairs.len() > FIELDS {
         return Err(BadReason::TooMany);
     }
     let named = |name: &[u8]| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice());
-    let stated = named(b"_charset_").and_then(Encoding::for_label);
-    let stated = stated.or_else(|| charset::by_label(&media::parameter(content_type?, "charset")?));
+    let stated = named(b"_charset_").and_then(|label| charset::of_form(std::str::from_utf8(label).ok()?));
+    let stated = stated.or_else(|| charset::of_form(&media::parameter(content_type?, "charset")?));
     let encoding = stated
         .unwrap_or_else(|| charset::guess(pairs.iter().flat_map(|(name, value)| [name.as_slice(), value.as_slice()])));
     let mut fields = Fields::default();
-    for (name, value) in &pairs {
+    for (name, value) in pairs {
         let ((name, bad_name), (value, bad_value)) =
-            (charset::decode(name, encoding), charset::decode(value, encoding));
+            (charset::decode(&name, encoding), charset::decode(&value, encoding));
         fields.pairs.push((name, value));
         fields.replaced |= bad_name || bad_value;
     }
@@ -106,6 +103,11 @@ mod tests {
     fn the_stated_character_set_goes_before_the_look() {
         assert_eq!(map(b"a=%D0%BF", None), r#"{"a":"п"}"#);
         assert_eq!(map(b"a=%EF", Some("x/y; charset=koi8-r")), r#"{"a":"О"}"#);
+        for label in ["utf-16", "UTF-16BE", "hz-gb-2312", "iso-2022-kr", "replacement", "no-such-label"] {
+            let content_type = format!("x/y; charset={label}");
+            assert_eq!(map(b"a=%C3%A9+e", Some(&content_type)), r#"{"a":"é e"}"#, "{label}");
+        }
+        assert_eq!(map(b"a=caf%E9", Some("x/y; charset=iso-2022-kr")), r#"{"a":"café"}"#);
         assert_eq!(map(b"_charset_=koi8-r&a=%EF", Some("x/y; charset=utf-8")), r#"{"_charset_":"koi8-r","a":"О"}"#);
     }
 }

@@ -18,6 +18,9 @@ use crate::record::BadReason;
 /// Levels that are read; `serde_json` itself refuses 128, and so may whoever reads our records.
 const DEPTH: usize = 96;
 
+/// Values that are read: a list of zeros takes 2 bytes for each, and we take a hundred times that.
+const VALUES: usize = 200_000;
+
 /// What was read.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Json {
@@ -44,31 +47,47 @@ pub(crate) fn text(body: &[u8]) -> Option<&str> {
 /// Reads a body.
 pub(crate) fn read(body: &[u8]) -> Result<Json, BadReason> {
     let text = text(body).ok_or(BadReason::NotUtf8)?;
-    if let Ok((value, depth)) = parse(text) {
-        return Ok(Json { value, notes: Notes { surrogate: false, depth } });
-    }
-    let Cow::Owned(mended) = without_lone_surrogates(text) else { return Err(BadReason::NotJson) };
-    let (value, depth) = parse(&mended).map_err(|_| BadReason::NotJson)?;
-    Ok(Json { value, notes: Notes { surrogate: true, depth } })
+    let (value, depth, surrogate) = match parse(text) {
+        Ok((value, depth)) => (value, depth, false),
+        Err(BadReason::NotJson) => {
+            let Cow::Owned(mended) = without_lone_surrogates(text) else { return Err(BadReason::NotJson) };
+            let (value, depth) = parse(&mended)?;
+            (value, depth, true)
+        }
+        Err(reason) => return Err(reason),
+    };
+    Ok(Json { value, notes: Notes { surrogate, depth } })
 }
 
-fn parse(text: &str) -> Result<(Value, bool), serde_json::Error> {
-    let mut too_deep = false;
+fn parse(text: &str) -> Result<(Value, bool), BadReason> {
+    let mut progress = Progress::default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Tree { depth: 0, too_deep: &mut too_deep }.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok((value, too_deep))
+    let value = Tree { depth: 0, progress: &mut progress }.deserialize(&mut deserializer);
+    match value.and_then(|value| deserializer.end().map(|()| value)) {
+        Ok(value) => Ok((value, progress.too_deep)),
+        Err(_) if progress.values > VALUES => Err(BadReason::TooMany),
+        Err(_) => Err(BadReason::NotJson),
+    }
+}
+
+/// How far the reading is.
+#[derive(Default)]
+struct Progress {
+    /// Values begun.
+    values: usize,
+    /// Something was nested too deep.
+    too_deep: bool,
 }
 
 /// Fills a [`Value`].
 struct Tree<'a> {
     depth: usize,
-    too_deep: &'a mut bool,
+    progress: &'a mut Progress,
 }
 
 impl Tree<'_> {
     fn below(&mut self) -> Tree<'_> {
-        Tree { depth: self.depth + 1, too_deep: self.too_deep }
+        Tree { depth: self.depth + 1, progress: self.progress }
     }
 }
 
@@ -76,13 +95,17 @@ impl<'de> DeserializeSeed<'de> for Tree<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.progress.values += 1;
+        if self.progress.values > VALUES {
+            return Err(D::Error::custom("too many values"));
+        }
         if self.depth < DEPTH {
             return deserializer.deserialize_any(self);
         }
         // A raw value is passed over without recursion, however deep it is.
         let raw = <&RawValue as serde::Deserialize>::deserialize(deserializer)?.get();
         if raw.starts_with(['{', '[']) {
-            *self.too_deep = true;
+            self.progress.too_deep = true;
             return Ok(Value::String(raw.to_owned()));
         }
         let (value, _) = parse(raw).map_err(D::Error::custom)?;
@@ -262,6 +285,19 @@ mod tests {
             assert_eq!(json.value["b"].to_string(), "2");
             assert!(serde_json::from_str::<Value>(&json.value.to_string()).is_ok(), "{levels} levels read back");
         }
+    }
+
+    #[test]
+    fn values_are_bounded_wherever_they_are() {
+        let flat = |values: usize| format!("[{}0]", "0,".repeat(values - 2));
+        assert!(read(flat(VALUES).as_bytes()).is_ok());
+        assert_eq!(read(flat(VALUES + 1).as_bytes()), Err(BadReason::TooMany));
+        let same_key = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(VALUES));
+        assert_eq!(read(same_key.as_bytes()), Err(BadReason::TooMany));
+        let nested = format!("[{}0]", "[[]],".repeat(VALUES));
+        assert_eq!(read(nested.as_bytes()), Err(BadReason::TooMany));
+        let surrogate = format!("[{}\"\\ud800\"]", "0,".repeat(VALUES));
+        assert_eq!(read(surrogate.as_bytes()), Err(BadReason::TooMany));
     }
 
     #[test]

@@ -186,7 +186,8 @@ fn extended_value(value: &str) -> Option<String> {
     let mut pieces = value.splitn(3, '\'');
     let (label, _, escaped) = (pieces.next()?, pieces.next()?, pieces.next()?);
     let bytes: Vec<u8> = percent_encoding::percent_decode_str(escaped).collect();
-    Some(charset::decode(&bytes, charset::by_label(label)?).0)
+    let encoding = charset::by_label(label).unwrap_or_else(|| charset::guess(std::iter::once(bytes.as_slice())));
+    Some(charset::decode(&bytes, encoding).0)
 }
 
 /// The last component: a name is never a path.
@@ -246,6 +247,7 @@ mod tests {
         assert_eq!(file(r#"filename="C:\new\x.txt""#).unwrap(), "x.txt");
         assert_eq!(file(r#"filename="../../etc/passwd""#).unwrap(), "passwd");
         assert_eq!(file(r#"filename*=UTF-8''%E5%86%99%20%22a%22.jpg; filename="f""#).unwrap(), "写 \"a\".jpg");
+        assert_eq!(file("filename*=iso-2022-kr''caf%E9.jpg").unwrap(), "café.jpg");
         assert_eq!(file(r#"filename="q\"uote 100%.txt""#).unwrap(), "q\"uote 100%.txt");
         assert_eq!(file(r#"filename="""#).unwrap(), "");
         assert_eq!(file("x=y"), None);

@@ -8,11 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use proto::Millis;
+use proto::header::Pair;
 
 use super::mac;
 use crate::adapter::Signed;
 use crate::keyring::{Key, Keyring, KeyringError};
-use crate::request::Request;
+use crate::request::{Request, single};
 use crate::settings::{Algorithm, Encoding, Scheme};
 use crate::verdict::Flaw;
 
@@ -109,14 +110,35 @@ pub(crate) fn sign(request: &Request<'_>, keyring: &Keyring, now: Millis) -> Opt
     Some(signed)
 }
 
+/// The message's id: the one that [`authenticate`] verifies, never the one of the other family, which anybody may add.
+pub(crate) fn id(headers: &[Pair]) -> Option<&str> {
+    single(headers, Family::of(headers).id).ok()
+}
+
+/// The names of the three headers.
+struct Family {
+    id: &'static str,
+    timestamp: &'static str,
+    signatures: &'static str,
+}
+
+impl Family {
+    const WEBHOOK: Self = Self { id: "webhook-id", timestamp: "webhook-timestamp", signatures: "webhook-signature" };
+    const SVIX: Self = Self { id: "svix-id", timestamp: "svix-timestamp", signatures: "svix-signature" };
+
+    /// The family whose signature is there; where nothing is signed, the one whose id is.
+    fn of(headers: &[Pair]) -> Self {
+        let has = |name| single(headers, name) != Err(Flaw::Missing);
+        let signed = has(Self::WEBHOOK.signatures);
+        if signed || (!has(Self::SVIX.signatures) && has(Self::WEBHOOK.id)) { Self::WEBHOOK } else { Self::SVIX }
+    }
+}
+
 impl<'a> Headers<'a> {
     fn read(request: &Request<'a>) -> Result<Self, Flaw> {
-        let [id, timestamp, signatures] = match request.single("webhook-signature") {
-            Err(Flaw::Missing) => ["svix-id", "svix-timestamp", "svix-signature"],
-            _ => ["webhook-id", "webhook-timestamp", "webhook-signature"],
-        };
-        let (id, timestamp) = (request.single(id)?, request.single(timestamp)?);
-        Ok(Self { id, timestamp, signatures: request.single(signatures)? })
+        let family = Family::of(request.headers);
+        let (id, timestamp) = (request.single(family.id)?, request.single(family.timestamp)?);
+        Ok(Self { id, timestamp, signatures: request.single(family.signatures)? })
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn authenticate(request: &Request<'_>, keyring: &Keyring, scheme: &Sc
     let algorithm = algorithm(request, scheme)?;
     let suffix = match kind(request) {
         Kind::Query => Vec::new(),
-        Kind::Form => parameters(request.body),
+        Kind::Form => parameters(request.body)?,
         Kind::Json => {
             body_is_bound(request)?;
             Vec::new()
@@ -46,7 +46,7 @@ pub(crate) fn sign(request: &Request<'_>, keyring: &Keyring, scheme: &Scheme) ->
     let mut query = None;
     let mut suffix = Vec::new();
     match kind(request) {
-        Kind::Form => suffix = parameters(request.body),
+        Kind::Form => suffix = parameters(request.body).ok()?,
         Kind::Json if body_hash(request).is_none() => {
             let piece = format!("{BODY_HASH}={}", hex::encode(Sha256::digest(request.body)));
             url = format!("{url}{}{piece}", if url.contains('?') { '&' } else { '?' });
@@ -115,10 +115,14 @@ fn algorithm(request: &Request<'_>, scheme: &Scheme) -> Result<Algorithm, Flaw> 
     }
 }
 
-/// Every name with each of its distinct values, both in byte order, without separators.
-fn parameters(body: &[u8]) -> Vec<u8> {
+/// Every name with each of its distinct values, both in byte order, without separators. A form that would not be read
+/// is not sorted either: nobody has proved anything yet.
+fn parameters(body: &[u8]) -> Result<Vec<u8>, Flaw> {
     let mut sorted: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>> = BTreeMap::new();
-    for (name, value) in form::pairs(body) {
+    for (place, (name, value)) in form::pairs(body).enumerate() {
+        if place == form::FIELDS {
+            return Err(Flaw::Malformed);
+        }
         sorted.entry(name).or_default().insert(value);
     }
     let mut joined = Vec::with_capacity(body.len());
@@ -128,12 +132,12 @@ fn parameters(body: &[u8]) -> Vec<u8> {
             joined.extend_from_slice(&value);
         }
     }
-    joined
+    Ok(joined)
 }
 
 fn body_hash(request: &Request<'_>) -> Option<Vec<u8>> {
-    let pairs = form::pairs(request.query?.as_bytes());
-    pairs.into_iter().find(|(name, _)| name == BODY_HASH.as_bytes()).map(|(_, value)| value)
+    let mut pairs = form::pairs(request.query?.as_bytes());
+    pairs.find(|(name, _)| name == BODY_HASH.as_bytes()).map(|(_, value)| value)
 }
 
 fn body_is_bound(request: &Request<'_>) -> Result<(), Flaw> {

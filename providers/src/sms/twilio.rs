@@ -64,19 +64,19 @@ impl Adapter for Twilio {
         scheme::authenticate(request, keyring, scheme).into()
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest> {
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
         if request.method == Method::GET {
             return if request.query.is_none_or(str::is_empty) { Err(BadRequest::Empty) } else { Ok(()) };
         }
-        check::well_formed(request)
+        check::well_formed(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, _now: Millis) -> Option<Signed> {
         scheme::sign(request, keyring, scheme)
     }
 
-    fn normalize(&self, raw: &RawRequest, _settings: &SourceSettings) -> Normalized {
-        match parameters(raw) {
+    fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
+        match parameters(raw, settings) {
             Ok(fields) => read(raw, fields).alone(raw),
             Err(reason) => Normalized::bad(reason),
         }
@@ -88,13 +88,13 @@ impl Adapter for Twilio {
 }
 
 /// The parameters, from where they were signed.
-fn parameters(raw: &RawRequest) -> Result<Fields, BadReason> {
+fn parameters(raw: &RawRequest, settings: &SourceSettings) -> Result<Fields, BadReason> {
     let content_type = raw.header("content-type");
     match scheme::kind_of(&raw.envelope.method, content_type) {
         Place::Query => form::read(raw.envelope.query.as_deref().unwrap_or_default().as_bytes(), None),
-        Place::Form => form::read(&body::unpacked(raw)?, content_type),
+        Place::Form => form::read(&body::unpacked(raw, settings)?, content_type),
         Place::Json | Place::Other => {
-            let json = json::read(&body::unpacked(raw)?)?;
+            let json = json::read(&body::unpacked(raw, settings)?)?;
             let Value::Object(map) = json.value else { return Err(BadReason::NotAnObject) };
             let text = |value| if let Value::String(text) = value { text } else { value.to_string() };
             Ok(Fields {

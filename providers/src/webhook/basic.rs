@@ -51,8 +51,8 @@ impl Adapter for Basic {
         token::basic(request, keyring).into()
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest> {
-        check::not_empty(request)
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+        check::not_empty(request, max_body)
     }
 
     fn sign(&self, _request: &Request<'_>, keyring: &Keyring, _scheme: &Scheme, _now: Millis) -> Option<Signed> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::{body, check, form, json, media};
@@ -68,8 +69,8 @@ impl Adapter for GitHub {
         hmac::authenticate(request, keyring, &scheme(), now).into()
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest> {
-        check::not_empty(request)
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+        check::not_empty(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, _scheme: &Scheme, now: Millis) -> Option<Signed> {
@@ -82,8 +83,8 @@ impl Adapter for GitHub {
         Some(signed)
     }
 
-    fn normalize(&self, raw: &RawRequest, _settings: &SourceSettings) -> Normalized {
-        read(raw).map_or_else(Normalized::bad, |draft| draft.alone(raw))
+    fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
+        read(raw, settings).map_or_else(Normalized::bad, |draft| draft.alone(raw))
     }
 }
 
@@ -92,8 +93,8 @@ fn scheme() -> Scheme {
     Scheme { header: Some("x-hub-signature-256".to_owned()), prefix: "sha256=".to_owned(), ..Scheme::default() }
 }
 
-fn read(raw: &RawRequest) -> Result<Draft, BadReason> {
-    let bytes = body::unpacked(raw)?;
+fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason> {
+    let bytes = body::unpacked(raw, settings)?;
     let content_type = raw.header("content-type");
     let json = match content_type {
         Some(value) if media::is(value, media::FORM) => {
@@ -120,7 +121,7 @@ fn read(raw: &RawRequest) -> Result<Draft, BadReason> {
             draft.metadata.insert(name.to_owned(), Value::String(value.to_owned()));
         }
     }
-    draft.content.fields = Some(json.value.clone());
+    draft.content.fields = Some(canonical_json(&json.value));
     draft.metadata.insert("fields".to_owned(), json.value);
     Ok(draft)
 }

@@ -53,8 +53,8 @@ impl Adapter for Hmac {
         hmac::authenticate(request, keyring, scheme, now).into()
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest> {
-        check::not_empty(request)
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+        check::not_empty(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed> {

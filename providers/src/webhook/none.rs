@@ -49,8 +49,8 @@ impl Adapter for Open {
         optional::authenticate(request, keyring, scheme, now)
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest> {
-        check::not_empty(request)
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+        check::not_empty(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed> {

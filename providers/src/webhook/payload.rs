@@ -11,7 +11,7 @@ use crate::settings::SourceSettings;
 
 /// The one record of a request.
 pub(crate) fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason> {
-    let bytes = body::unpacked(raw)?;
+    let bytes = body::unpacked(raw, settings)?;
     let content_type = raw.header("content-type");
     let mut draft = Draft::new(Kind::Message);
     match content_type {
@@ -21,7 +21,7 @@ pub(crate) fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft,
         }
         Some(value) if media::is(value, media::FORM) => {
             let form = form::read(&bytes, content_type)?;
-            draft.note_charset(form.replaced);
+            draft.note_charset("metadata.fields", form.replaced);
             fields::fill(&mut draft, Value::Object(form.into_map()), None, raw, settings);
         }
         Some(value) if media::is(value, media::MULTIPART) => {
@@ -68,9 +68,7 @@ fn take_bytes(
     if is_text {
         let stated = content_type.and_then(|value| charset::by_label(&media::parameter(value, "charset")?));
         let (text, replaced) = charset::decode(bytes, stated.unwrap_or_else(|| charset::guess(std::iter::once(bytes))));
-        if replaced {
-            draft.notes.note("text", "charset");
-        }
+        draft.note_charset("text", replaced);
         draft.content.text = Some(text.clone());
         draft.text = Some(text);
     } else {

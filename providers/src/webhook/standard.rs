@@ -53,8 +53,8 @@ impl Adapter for Standard {
         standard::authenticate(request, keyring, scheme, now).into()
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), BadRequest> {
-        check::not_empty(request)
+    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+        check::not_empty(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, _scheme: &Scheme, now: Millis) -> Option<Signed> {
@@ -67,7 +67,7 @@ impl Adapter for Standard {
 }
 
 fn add(draft: &mut Draft, raw: &RawRequest) {
-    if let Some(id) = raw.header("webhook-id").or_else(|| raw.header("svix-id")).filter(|id| !id.is_empty()) {
+    if let Some(id) = standard::id(&raw.envelope.headers) {
         draft.provider_message_id = Some(id.to_owned());
         draft.identity = Identity::Provided(vec![id.to_owned()]);
     }

@@ -1,9 +1,9 @@
 //! What anybody may send: nothing of it may panic, take long, or become a record that the database refuses.
 
-use crate::support::{Owned, Source, now};
+use crate::support::{MAX_BODY, Owned, Source, now};
 use proptest::prelude::*;
 use proto::{CanonicalMessage, Channel, Kind, Verified};
-use providers::{BadReason, Normalized, Scheme, SourceSettings, Verdict, registry};
+use providers::{BadReason, BadRequest, Flaw, Normalized, Scheme, SourceSettings, Verdict, registry};
 use serde_json::Value;
 
 const TYPES: [&str; 8] = [
@@ -100,7 +100,7 @@ proptest! {
             request = request.with("content-encoding", "gzip");
         }
         for adapter in registry::ALL {
-            let _checked = adapter.check(&request.as_request());
+            let _checked = adapter.check(&request.as_request(), MAX_BODY);
             check(&adapter.normalize(&request.as_raw(*adapter, Verified::None), &SourceSettings::default()));
         }
     }
@@ -198,20 +198,67 @@ fn an_empty_batch_is_one_ignored_record() {
 fn a_request_cannot_become_more_than_is_taken() {
     let elements = format!("[{}1]", "1,".repeat(20_000));
     let fields = "a&".repeat(20_000);
+    let values = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(300_000));
     let bad = |normalized: Normalized| normalized.elements[0].as_ref().unwrap_err().reason;
     assert_eq!(bad(form(elements, "application/json")), BadReason::TooMany);
     assert_eq!(bad(form(fields, "application/x-www-form-urlencoded")), BadReason::TooMany);
+    assert_eq!(bad(form(values, "application/json")), BadReason::TooMany);
+}
+
+#[test]
+fn more_parameters_than_anybody_signs_are_not_taken_apart() {
+    let source = Source::new(Channel::Sms, "twilio", &["token"], Scheme::default());
+    let now = now(&serde_json::json!({ "now": 0 }));
+    let judge = |fields: usize| {
+        let mut request = Owned::post("application/x-www-form-urlencoded", "a&".repeat(fields));
+        request.headers.push(("x-twilio-signature".to_owned(), b"uVxwj2YE+2Acm3ViDSFIF6dPmtk=".to_vec()));
+        source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now)
+    };
+    assert_eq!(judge(1_000), Verdict::Wrong(Flaw::Mismatch));
+    assert_eq!(judge(20_000), Verdict::Wrong(Flaw::Malformed));
+}
+
+fn packed(unpacked: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(unpacked).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_body_that_unpacks_to_more_than_its_source_takes_is_refused() {
+    let most = packed(&vec![b'0'; usize::try_from(MAX_BODY).unwrap()]);
+    let two_members = [most.clone(), packed(b"0")].concat();
+    let one_more = packed(&vec![b'0'; usize::try_from(MAX_BODY + 1).unwrap()]);
+    for adapter in registry::ALL {
+        let check = |body: &[u8]| {
+            let content_type = "application/x-www-form-urlencoded";
+            let request = Owned::post(content_type, body.to_vec()).with("content-encoding", "gzip");
+            adapter.check(&request.as_request(), MAX_BODY)
+        };
+        assert_eq!(check(&most), Ok(()), "{adapter:?}");
+        assert_eq!(check(&one_more), Err(BadRequest::TooLarge), "{adapter:?}");
+        assert_eq!(check(&two_members), Err(BadRequest::TooLarge), "{adapter:?}");
+        assert_eq!(check(b"0"), Ok(()), "what cannot be unpacked is a dead letter: {adapter:?}");
+    }
+    assert_eq!(BadRequest::TooLarge.status(), 413);
 }
 
 #[test]
 fn a_small_body_does_not_unpack_into_a_large_one() {
-    use std::io::Write as _;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(&vec![b' '; 64 * 1024 * 1024]).unwrap();
     let adapter = providers::find(Channel::Webhook, "none").unwrap();
-    let request = Owned::post("application/json", encoder.finish().unwrap()).with("content-encoding", "gzip");
-    let normalized = adapter.normalize(&request.as_raw(adapter, Verified::None), &SourceSettings::default());
-    assert_eq!(normalized.elements[0].as_ref().unwrap_err().reason, BadReason::TooLarge);
+    let large = packed(&vec![b' '; 17 * 1024 * 1024]);
+    let small = packed(&vec![b' '; 2 * 1024 * 1024]);
+    let read = |body: &[u8], max_body: u64| {
+        let request = Owned::post("text/plain", body.to_vec()).with("content-encoding", "gzip");
+        let settings = SourceSettings { max_body, ..SourceSettings::default() };
+        let normalized = adapter.normalize(&request.as_raw(adapter, Verified::None), &settings);
+        normalized.elements.into_iter().next().unwrap().map(|_| ()).map_err(|bad| bad.reason)
+    };
+    assert_eq!(read(&large, MAX_BODY), Err(BadReason::TooLarge));
+    assert_eq!(read(&large, 0), Err(BadReason::TooLarge), "a source that is not configured any more");
+    assert_eq!(read(&small, MAX_BODY), Ok(()), "taken before its source's limit was lowered");
+    assert_eq!(read(&large, 17 * MAX_BODY), Ok(()), "as much as its source takes");
 }
 
 #[test]

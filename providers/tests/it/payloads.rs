@@ -1,7 +1,7 @@
 //! Every sample payload, through the checks of the gateway and the reading of the normalizer, field by field against
 //! the records that it must become.
 
-use crate::support::{Owned, Source, data, json, now, text};
+use crate::support::{MAX_BODY, Owned, Source, data, json, now, text};
 use comfy_table::Table;
 use proto::{Channel, Kind, Verified};
 use providers::{Element, Scheme, SourceSettings};
@@ -47,7 +47,7 @@ fn compare(payload: &Value, source: &Source, request: &Owned) -> Vec<String> {
     if verdict.verified() != Verified::Yes {
         problems.push(format!("the signature does not verify: {verdict}"));
     }
-    let checked = source.adapter.check(&request.as_request());
+    let checked = source.adapter.check(&request.as_request(), MAX_BODY);
     if text(payload, "/expect") == "reject" {
         problems.extend(checked.is_ok().then(|| "is not refused".to_owned()));
         return problems;
@@ -142,7 +142,10 @@ fn a_payload_that_leaves_room_for_opinion_is_read_in_ours() {
     let message = read("form-multipart-odd-names.multipart", boundary);
     let files: Vec<_> = message.attachments.iter().map(|file| (file.filename.clone().unwrap(), file.size)).collect();
     assert_eq!(files, [("写真 \"a\".jpg".to_owned(), Some(120)), ("back.txt".to_owned(), Some(1))]);
-    assert_eq!(message.metadata.get(), r#"{"fields":{"lower":"ok"}}"#);
+    let metadata: Value = serde_json::from_str(message.metadata.get()).unwrap();
+    assert_eq!(metadata["fields"], value!({ "lower": "ok" }));
+    let fields: Vec<_> = metadata["files"].as_array().unwrap().iter().map(|file| text(file, "/field")).collect();
+    assert_eq!(fields, ["file", "na\"me"]);
 
     let message = read("form-json-duplicate-keys.json", "application/json");
     assert_eq!(message.text.as_deref(), Some("second"));
@@ -150,7 +153,7 @@ fn a_payload_that_leaves_room_for_opinion_is_read_in_ours() {
 }
 
 #[test]
-fn an_attachment_s_hash_is_that_of_its_bytes() {
+fn an_attachment_s_hash_is_that_of_its_bytes_and_its_field_is_told() {
     let source = Source::new(Channel::Form, "generic", &[], Scheme::default());
     let body = std::fs::read(data("payloads/form-multipart-files.multipart")).unwrap();
     let content_type = "multipart/form-data; boundary=----WebKitFormBoundaryuFnxVQljZTgrQeYH";
@@ -160,5 +163,8 @@ fn an_attachment_s_hash_is_that_of_its_bytes() {
     let start = body.windows(4).position(|bytes| bytes == b"\x89PNG").unwrap();
     let hash = blake3::hash(&body[start..start + 120]).to_hex().to_string();
     assert_eq!(record.message.attachments[0].blake3.as_ref(), Some(&hash));
-    assert_eq!(record.content.attachments[0], hash);
+    assert!(record.content.attachments[0].starts_with(&hash));
+    let metadata: Value = serde_json::from_str(record.message.metadata.get()).unwrap();
+    assert_eq!(metadata["files"][0], value!({ "field": "files", "filename": "bild.png", "blake3": hash }));
+    assert_eq!(metadata["files"].as_array().unwrap().len(), record.message.attachments.len());
 }

@@ -12,6 +12,9 @@ use proto::{Channel, Millis, RawEnvelope, Verified};
 use providers::{Adapter, Algorithm, Encoding, Keyring, RawRequest, Request, Scheme};
 use serde_json::Value;
 
+/// What a source takes where its configuration does not say.
+pub(crate) const MAX_BODY: u64 = 1024 * 1024;
+
 /// The file of this name in `tests/data`.
 pub(crate) fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Owned, Source, body, json, now, text};
+use crate::support::{MAX_BODY, Owned, Source, body, json, now, text};
 use comfy_table::Table;
 use proto::Verified;
 use providers::{Flaw, Verdict};
@@ -42,7 +42,7 @@ fn what_verifies_is_not_refused_for_its_form() {
         let contract = source.adapter.contract();
         assert!(contract.methods.contains(&request.method), "{}", text(vector, "/name"));
         assert!(contract.accepts(request.as_request().content_type()), "{}", text(vector, "/name"));
-        assert_eq!(source.adapter.check(&request.as_request()), Ok(()), "{}", text(vector, "/name"));
+        assert_eq!(source.adapter.check(&request.as_request(), MAX_BODY), Ok(()), "{}", text(vector, "/name"));
     }
 }
 
