@@ -65,7 +65,7 @@ pub(crate) struct UpArgs {
     /// Post one real message for each channel, and show the rows
     #[arg(long)]
     demo: bool,
-    /// Stop after the demonstration; exit code 1 if a row is missing
+    /// Stop after the demonstration; exit code 1 unless each message is one row, and each copy a repeat of it
     #[arg(long, requires = "demo")]
     exit_after_demo: bool,
     /// Start only NATS and PostgreSQL
