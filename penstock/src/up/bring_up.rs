@@ -291,7 +291,7 @@ impl Up {
 
     fn write_run_file(&self) -> Result<RunFile, UpError> {
         let tls = self.settings.has("gateway", "tls");
-        let run = RunFile::now(&self.supervisor, &self.nats_url, &self.postgres_url, tls);
+        let run = RunFile::now(&self.supervisor, &self.nats_url, &self.postgres_url, &self.config.path, tls);
         run.write(&self.data.at("run.json")).map_err(UpError::system("writing run.json"))?;
         Ok(run)
     }
