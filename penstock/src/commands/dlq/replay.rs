@@ -25,6 +25,8 @@ use crate::commands::{locate, out, resend, stream};
 
 /// What `penstock dlq replay` is told.
 #[derive(Debug, Args)]
+#[command(override_usage = "penstock dlq replay [OPTIONS] <ID>\n       penstock dlq replay [OPTIONS] --all\n       \
+    penstock dlq replay [OPTIONS] [--stage <STAGE>] [--source <NAME>] [--reason <WORD>]")]
 pub(crate) struct ReplayArgs {
     /// The id of a record, or a Penstock-Id
     #[arg(required_unless_present_any = ["all", "stage", "source", "reason"], conflicts_with = "all")]
@@ -57,7 +59,7 @@ pub(crate) async fn run(args: ReplayArgs) -> Answer {
     let nats = site.nats().await?;
     let mut pages = match args.id {
         Some(id) => Chosen::One(of_id(&nats, id).await?),
-        None => Chosen::Any(args.filter.pages(&nats).await?),
+        None => Chosen::Any(Box::new(args.filter.pages(&nats).await?)),
     };
     let servers = if args.dry_run { None } else { Some((Database::connect(&site).await?, site.store().await?)) };
     let run = args.run.clone().unwrap_or_else(resend::run_name);
@@ -81,7 +83,7 @@ pub(crate) async fn run(args: ReplayArgs) -> Answer {
 enum Chosen {
     /// Of one id; taken out when they were given.
     One(Vec<Letter>),
-    Any(Pages),
+    Any(Box<Pages>),
 }
 
 impl Chosen {
