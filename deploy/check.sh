@@ -29,6 +29,20 @@ if [ -n "$wrong" ]; then
 fi
 echo "metrics: the code, the alerts and docs/metrics.md agree"
 
+# The operator's command reads the whole configuration: without one of its secrets it reads nothing.
+operator=$(sed -n '/^  operator:/,/^$/p' compose.yaml)
+missing=$(
+  grep -v '^ *#' config/penstock.toml | grep -oE '/run/secrets/[a-z0-9-]+' | sed 's|.*/||' | sort -u | while read -r secret; do
+    grep -qE "(- |target: )$secret( |\$)" <<< "$operator" || echo "$secret"
+  done
+)
+if [ -n "$missing" ]; then
+  echo "deploy/check.sh: secrets of config/penstock.toml that the service \`operator\` of compose.yaml does not have:" >&2
+  echo "$missing" >&2
+  exit 1
+fi
+echo "compose: the operator has every secret of the configuration"
+
 secrets=$(mktemp -d)
 trap 'rm -rf "$secrets"' EXIT
 PENSTOCK_SECRETS=$secrets ./make-secrets.sh --cluster > /dev/null

@@ -36,6 +36,7 @@ pub const ROLE: Role = Role {
     admin: |config| config.dedup.admin,
     admin_key: "dedup.admin",
     grace: |_| Duration::from_secs(25),
+    threads: |config| config.dedup.threads,
     requirements: Requirements {
         nats: Need::Required,
         postgres: Need::Unused,

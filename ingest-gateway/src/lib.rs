@@ -62,6 +62,7 @@ pub const ROLE: Role = Role {
     admin: |config| config.gateway.admin,
     admin_key: "gateway.admin",
     grace: |config| config.gateway.shutdown_grace,
+    threads: |config| config.gateway.threads.unwrap_or_else(half_of_the_processors),
     requirements: Requirements {
         nats: Need::Required,
         postgres: Need::Unused,
@@ -76,6 +77,10 @@ pub const ROLE: Role = Role {
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// How often limiters forget addresses that have been quiet.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+fn half_of_the_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
+}
 
 async fn start(mut context: Context) -> Result<Context, StartError> {
     let config = context.config.gateway.clone();

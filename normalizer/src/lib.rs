@@ -44,6 +44,7 @@ pub const ROLE: Role = Role {
     admin: |config| config.normalizer.admin,
     admin_key: "normalizer.admin",
     grace: |_| Duration::from_secs(25),
+    threads: |config| config.normalizer.threads,
     requirements: Requirements {
         nats: Need::Required,
         postgres: Need::Unused,

@@ -19,7 +19,14 @@ use crate::up::{Role, Scale, Wish};
 
 /// Takes in messages that other people's systems push at you, and turns them into one clean table.
 #[derive(Debug, Parser)]
-#[command(name = "penstock", version, about, max_term_width = 100)]
+#[command(
+    name = "penstock",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "To see it work: penstock up --demo\n\nExit codes: 0 all is well, 1 something to look at, 64 a command \
+    line or a configuration that is not understood, 69 a server that could not be had, 70 anything else."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -65,7 +72,7 @@ pub(crate) struct UpArgs {
     /// Post one real message for each channel, and show the rows
     #[arg(long)]
     demo: bool,
-    /// Stop after the demonstration; exit code 1 if a row is missing
+    /// Stop after the demonstration; exit code 1 unless each message is one row, and each copy a repeat of it
     #[arg(long, requires = "demo")]
     exit_after_demo: bool,
     /// Start only NATS and PostgreSQL

@@ -35,6 +35,7 @@ pub const ROLE: Role = Role {
     admin: |config| config.persister.admin,
     admin_key: "persister.admin",
     grace: |_| Duration::from_secs(25),
+    threads: |config| config.persister.threads,
     requirements: Requirements {
         nats: Need::Required,
         postgres: Need::Required,

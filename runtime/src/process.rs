@@ -77,6 +77,8 @@ pub struct Role {
     pub admin_key: &'static str,
     /// How long shutdown may take.
     pub grace: fn(&Config) -> Duration,
+    /// Threads that work.
+    pub threads: fn(&Config) -> usize,
     /// What it needs of the settings that not every role needs.
     pub requirements: Requirements,
     /// Problems that only this role can see, at start and at every reload.
@@ -155,11 +157,17 @@ pub fn run(role: Role, config_file: Option<PathBuf>) -> ExitCode {
         Ok(metrics) => metrics,
         Err(error) => return refuse(EXIT_UNAVAILABLE, &Chain(&error).to_string()),
     };
-    let threads = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name(role.name).build() {
+    let threads = match threads_of(&role, &config) {
         Ok(threads) => threads,
         Err(error) => return refuse(EXIT_UNAVAILABLE, &format!("could not start threads: {error}")),
     };
     threads.block_on(play(role, config, config_file, metrics))
+}
+
+/// As many as the role's section says.
+fn threads_of(role: &Role, config: &Config) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.enable_all().thread_name(role.name).worker_threads((role.threads)(config).max(1)).build()
 }
 
 fn read(role: &Role, file: Option<&Path>, environment: &Environment) -> Result<Config, Problems> {
@@ -271,4 +279,30 @@ fn reloader(role: Role, file: Option<PathBuf>, loaded: watch::Sender<Arc<Loaded>
 fn fail(error: &(dyn std::error::Error + 'static), what: &str) -> ExitCode {
     error!(error = %Chain(error), "{what}");
     ExitCode::from(EXIT_UNAVAILABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Need;
+
+    #[test]
+    fn a_process_has_the_threads_that_its_section_says() {
+        let role = Role {
+            name: "normalizer",
+            admin: |config| config.normalizer.admin,
+            admin_key: "normalizer.admin",
+            grace: |_| Duration::ZERO,
+            threads: |config| config.normalizer.threads,
+            requirements: Requirements::every(Need::Optional),
+            check: |_| Ok(()),
+            start: |context| Box::pin(std::future::ready(Ok(context))),
+        };
+        let threads = |text: &str| {
+            let config = Config::parse_for(text, "penstock.toml", &Environment::default(), role.requirements).unwrap();
+            threads_of(&role, &config).unwrap().metrics().num_workers()
+        };
+        assert_eq!(threads(""), 1);
+        assert_eq!(threads("normalizer.threads = 3"), 3);
+    }
 }

@@ -18,6 +18,7 @@ mod journey;
 mod keys;
 mod kills;
 mod limits;
+mod operator;
 mod outages;
 mod poison;
 mod pressure;

@@ -34,7 +34,8 @@ pub(crate) struct BenchArgs {
     /// How long to send before that, without measuring
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = humantime::parse_duration)]
     pub(crate) warmup: Duration,
-    /// Longest wait for the last rows after the last answer
+    /// Longest wait for the last rows after the last answer; with --verify as long again, and until the broker delivers
+    /// again what nobody acknowledged, for the workers to be idle
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) drain: Duration,
     /// The share of requests that repeat an earlier one, 0 to 1

@@ -53,6 +53,9 @@ pub(crate) enum BenchError {
     /// A query.
     #[error("PostgreSQL could not be asked")]
     Database(#[from] sqlx::Error),
+    /// A look at the workers' consumers.
+    #[error("NATS could not be asked how far the workers are")]
+    Consumers(#[from] runtime::stream_info::InfoError),
     /// The second floor.
     #[error("the floor of NATS could not be measured: {doing}")]
     Nats {
@@ -79,12 +82,12 @@ impl From<BenchError> for CommandError {
             E::Secrets(_) | E::CannotSign => "look at its `secrets` in the configuration",
             E::Connect { .. } => "look whether the gateway runs: penstock status",
             E::Database(_) => "look whether PostgreSQL runs and has its tables: penstock status",
-            E::Nats { .. } => "look whether NATS runs: penstock status",
+            E::Consumers(_) | E::Nats { .. } => "look whether NATS runs: penstock status",
             _ => "try again; if it stays, this is a fault of `penstock bench`",
         };
         let text = error.to_string();
         let told = match &error {
-            E::Connect { .. } | E::Database(_) | E::Nats { .. } => Self::unreachable(text, next),
+            E::Connect { .. } | E::Database(_) | E::Consumers(_) | E::Nats { .. } => Self::unreachable(text, next),
             _ => Self::usage(text, next),
         };
         match error {
@@ -93,6 +96,7 @@ impl From<BenchError> for CommandError {
             E::Header(cause) => told.because(cause),
             E::Request(cause) => told.because(cause),
             E::Database(cause) => told.because(cause),
+            E::Consumers(cause) => told.because(cause),
             E::Nats { source, .. } => told.because(source),
             E::Connect { source, .. } | E::System { source, .. } => told.because(source),
             _ => told,

@@ -1,7 +1,7 @@
 //! `penstock bench`: drives the gateway as a provider would, watches the rows appear, and says what it saw.
 //!
-//! Order: find everything, warm up and let that drain, send and watch, compare (`--verify`), measure the floors
-//! (`--floors`), report. [`schedule`], [`mod@watch`], [`ledger`] and [`report`] decide and are pure; [`load`], [`watching`],
+//! Order: find everything, warm up and let that drain, send and watch, let the workers come to rest and compare
+//! (`--verify`), measure the floors (`--floors`), report. [`schedule`], [`mod@watch`], [`ledger`] and [`report`] decide and are pure; [`load`], [`watching`],
 //! [`database`], [`floors`] and [`resources`] do.
 //!
 //! What a reader would get wrong: the warm-up is not in the figures, but it is in the ledger, which leaves out nothing
@@ -21,6 +21,7 @@ mod machine;
 mod message;
 mod player;
 mod progress;
+mod quiet;
 mod report;
 mod resources;
 mod schedule;
@@ -31,9 +32,7 @@ mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
-use tokio::time::sleep;
+use std::time::Duration;
 
 pub(crate) use args::BenchArgs;
 
@@ -44,6 +43,7 @@ use load::{Live, Plan, Sending, send};
 use machine::Machine;
 use message::{Run, millis_of};
 use player::Player;
+use quiet::quiet;
 use report::{EndToEnd, Floors, Latency, Load, Report, Setup, per, seconds, used};
 use resources::{Groups, Observer, Usage};
 use target::Target;
@@ -140,7 +140,7 @@ impl Bench {
         }
         let plan = Plan { first_connection: plan.connections, duration: self.args.duration, ..plan };
         let phase = self.phase(plan, "sending").await?;
-        let ledger = if self.args.verify { Some(self.verify(&setup.source).await?) } else { None };
+        let ledger = if self.args.verify { Some(self.verify(&setup.source, nats).await?) } else { None };
         let floors = if self.args.floors {
             out::note("measuring the floors ...");
             let plan = Plan { first_connection: 2 * plan.connections, repeats: 0.0, ..plan };
@@ -188,23 +188,19 @@ impl Bench {
         Ok(Phase { sending, seen, before, after: self.observer.sample() })
     }
 
-    /// Compares, again until it is exact or the time is up: a repeat may still be on its way.
-    async fn verify(&mut self, source: &str) -> Result<Ledger, BenchError> {
-        out::note("comparing what was sent with what is stored ...");
+    /// Compares, once nothing is under way any more: before that, more endings may come, and too many.
+    async fn verify(&mut self, source: &str, nats: &runtime::nats::Nats) -> Result<Ledger, BenchError> {
+        out::note("waiting until every worker is idle, then comparing what was sent with what is stored ...");
+        if !quiet(nats, self.args.drain).await? {
+            out::note("a worker is still at work: what it has in hand may still be missing, or come twice");
+        }
         let ids = self.sent.iter().filter_map(|sent| match sent.answer {
             Answer::Accepted(id) => Some(millis_of(id)),
             _ => None,
         });
         let since = ids.min().unwrap_or_default().saturating_sub(CLOCKS_APART);
-        let began = Instant::now();
-        loop {
-            let endings = self.database.endings(self.player.run, source, since).await?;
-            let ledger = classify(&self.sent, endings);
-            if ledger.missing == 0 || began.elapsed() > self.args.drain {
-                return Ok(ledger);
-            }
-            sleep(Duration::from_millis(500)).await;
-        }
+        let endings = self.database.endings(self.player.run, source, since).await?;
+        Ok(classify(&self.sent, endings))
     }
 
     async fn floors(&self, plan: Plan, nats: &runtime::nats::Nats) -> Result<Floors, BenchError> {

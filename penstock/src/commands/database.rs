@@ -1,5 +1,5 @@
-//! What commands ask and change in PostgreSQL beyond the persister's look-up: whether dead letters are closed, and
-//! closing one by hand.
+//! What commands ask and change in PostgreSQL beyond the persister's look-up: how many records a request has, whether
+//! dead letters are closed, and closing one by hand.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -64,6 +64,21 @@ impl Database {
                 .await
                 .map_err(|error| self.refused(error))?;
         Ok(rows.into_iter().map(|(id, closed_at, closed_by)| (id, Entry { closed_at, closed_by })).collect())
+    }
+
+    /// How many records a request has, as its rows say; `None` where it has none.
+    pub(crate) async fn parts(&self, request: Uuid) -> Result<Option<u32>, CommandError> {
+        let parts: Option<i32> = sqlx::query_scalar(
+            "SELECT max(parts) FROM (
+                 SELECT parts FROM messages WHERE request_id = $1 AND superseded_at IS NULL
+                 UNION ALL SELECT parts FROM message_statuses WHERE request_id = $1 AND superseded_at IS NULL
+             ) AS rows",
+        )
+        .bind(request)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|error| self.refused(error))?;
+        Ok(parts.and_then(|parts| u32::try_from(parts).ok()))
     }
 
     /// Closes an entry by hand; true where there is one. One that is closed already stays as it is.

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use runtime::process::{self, Role};
 
 use super::migrate::MigrateArgs;
-use super::site::Where;
+use super::site::{DATA_DIR, Where};
 
 /// One process of a role.
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ impl PersisterArgs {
     /// The migration, where that is what was asked for.
     pub(crate) fn migration(&self) -> Option<MigrateArgs> {
         let PersisterCommand::Migrate = self.what.as_ref()?;
-        let place = Where { config: self.role.file(), data_dir: ".penstock".into() };
+        let place = Where { config: self.role.file(), data_dir: DATA_DIR.into() };
         Some(MigrateArgs { place })
     }
 

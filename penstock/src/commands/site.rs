@@ -28,12 +28,15 @@ pub(crate) const PUBLISH: Duration = Duration::from_secs(5);
 const CONNECTIONS: u32 = 2;
 
 /// The data folder of `penstock up` where nothing is said.
-const DATA_DIR: &str = ".penstock";
+pub(crate) const DATA_DIR: &str = ".penstock";
+/// The configuration of every process where nothing is said.
+const HERE: &str = "penstock.toml";
 
 /// Where to look.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Where {
-    /// The configuration that names NATS and PostgreSQL; without it those of the running `penstock up`
+    /// The configuration, which names NATS and PostgreSQL; without it those of the running `penstock up`, and where
+    /// none runs, ./penstock.toml
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The data folder of the running `penstock up`
@@ -87,7 +90,7 @@ struct RunFile {
     postgres_url: String,
     #[serde(default)]
     admin: AdminUrls,
-    /// The configuration in use, where `up` says it.
+    /// The configuration in use.
     #[serde(default)]
     config: Option<PathBuf>,
 }
@@ -118,19 +121,32 @@ impl Where {
 
     /// Finds out where everything is; connects to nothing.
     pub(crate) fn site(&self) -> Result<Site, CommandError> {
-        self.site_in(&Environment::of_process())
+        self.site_in(&Environment::of_process(), Path::new(HERE))
     }
 
-    fn site_in(&self, env: &Environment) -> Result<Site, CommandError> {
+    /// `here`: the configuration that the roles take where none is named.
+    fn site_in(&self, env: &Environment, here: &Path) -> Result<Site, CommandError> {
+        let here = (self.config.is_none() && here.is_file()).then_some(here);
+        let of_here = || here.map_or(Ok(None), |here| named(Some(here), env));
         // Without a file there may still be PENSTOCK__NATS__URL, as in a container.
-        let config = Config::load_for(self.config.as_deref(), env, URLS).map_err(|e| CommandError::config(&e))?;
-        if config.nats.url.is_some() || config.postgres.url.is_some() {
-            return Ok(Site::of_config(&config, self.config.clone()));
+        if let Some(site) = named(self.config.as_deref(), env)? {
+            return Ok(of_here()?.unwrap_or(site));
         }
         match self.run_file()? {
             Some(run) => Ok(self.site_of_run(run)),
-            None => Err(self.nothing_named()),
+            None => of_here()?.ok_or_else(|| self.nothing_named()),
         }
+    }
+
+    /// The configuration to be checked: the one that `penstock up` would take here, or else that of the running one.
+    pub(crate) fn configuration(&self) -> Result<PathBuf, CommandError> {
+        let here = || Path::new(HERE).is_file().then(|| PathBuf::from(HERE));
+        if let Some(file) = self.config.clone().or_else(here) {
+            return Ok(file);
+        }
+        let run = self.run_file()?.and_then(|run| run.config);
+        let next = "name one with --config FILE; docs/configuration.md begins with the smallest that can be used";
+        run.ok_or_else(|| CommandError::usage("there is no penstock.toml here, and no `penstock up` runs", next))
     }
 
     fn run_file(&self) -> Result<Option<RunFile>, CommandError> {
@@ -150,15 +166,12 @@ impl Where {
     }
 
     fn site_of_run(&self, run: RunFile) -> Site {
-        // The order in which `up` chooses one.
-        let chosen = [self.config.clone(), run.config, existing("penstock.toml")];
-        let made_by_up = self.data_dir.join("penstock.toml");
         Site {
             nats: Some(run.nats_url.into()),
             postgres: Some(run.postgres_url.into()),
             gateway_url: run.gateway_url,
             admin: run.admin,
-            config_file: chosen.into_iter().flatten().next().or_else(|| existing(made_by_up)),
+            config_file: self.config.clone().or(run.config),
             run: Some(self.data_dir.clone()),
             named_by: self.data_dir.join("run.json").display().to_string(),
         }
@@ -166,15 +179,18 @@ impl Where {
 
     fn nothing_named(&self) -> CommandError {
         let what =
-            format!("nothing says where NATS and PostgreSQL are: there is no {}/run.json", self.data_dir.display());
+            format!("nothing says where NATS and PostgreSQL are: no `penstock up` runs in {}", self.data_dir.display());
         let next = "start `penstock up` here (or name its folder: --data-dir FOLDER), or name a configuration with \
                     nats.url and postgres.url: --config FILE";
         CommandError::usage(what, next)
     }
 }
 
-fn existing(path: impl AsRef<Path>) -> Option<PathBuf> {
-    path.as_ref().is_file().then(|| path.as_ref().to_owned())
+/// What a configuration, or the environment alone, says; `None` where it names no server.
+fn named(file: Option<&Path>, env: &Environment) -> Result<Option<Site>, CommandError> {
+    let config = Config::load_for(file, env, URLS).map_err(|problems| CommandError::config(&problems))?;
+    let names = config.nats.url.is_some() || config.postgres.url.is_some();
+    Ok(names.then(|| Site::of_config(&config, file.map(Path::to_owned))))
 }
 
 impl Site {
@@ -313,7 +329,7 @@ mod tests {
     fn a_running_up_is_found_by_its_folder() {
         let folder = tempfile::tempdir().unwrap();
         running(folder.path());
-        let site = place(folder.path(), None).site_in(&Environment::default()).unwrap();
+        let site = place(folder.path(), None).site_in(&Environment::default(), Path::new("/none")).unwrap();
         assert_eq!(site.nats.unwrap().expose_secret(), "nats://run");
         assert_eq!(site.admin.gateway, ["http://127.0.0.1:2"]);
     }
@@ -322,7 +338,9 @@ mod tests {
     fn a_configuration_that_names_a_server_is_never_mixed_with_a_run() {
         let folder = tempfile::tempdir().unwrap();
         running(folder.path());
-        let site = place(folder.path(), Some("nats.url = 'nats://own'")).site_in(&Environment::default()).unwrap();
+        let site = place(folder.path(), Some("nats.url = 'nats://own'"))
+            .site_in(&Environment::default(), Path::new("/none"))
+            .unwrap();
         assert_eq!(site.nats.as_ref().unwrap().expose_secret(), "nats://own");
         assert_eq!(site.postgres_url().unwrap_err().exit_code(), 64);
     }
@@ -331,9 +349,40 @@ mod tests {
     fn a_configuration_without_servers_is_that_of_a_run() {
         let folder = tempfile::tempdir().unwrap();
         running(folder.path());
-        let site = place(folder.path(), Some("")).site_in(&Environment::default()).unwrap();
+        let site = place(folder.path(), Some("")).site_in(&Environment::default(), Path::new("/none")).unwrap();
         assert_eq!(site.nats.unwrap().expose_secret(), "nats://run");
         assert_eq!(site.config_file.unwrap(), folder.path().join("own.toml"));
+    }
+
+    #[test]
+    fn the_configuration_is_the_one_that_up_runs_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other.toml");
+        std::fs::write(&other, "[[sources]]\nname = 'a'\nchannel = 'form'\nprovider = 'generic'").unwrap();
+        let run = serde_json::json!({ "nats_url": "nats://run", "postgres_url": "postgres://run", "config": other });
+        std::fs::write(folder.path().join("run.json"), run.to_string()).unwrap();
+        // Neither is what `up` was told.
+        std::fs::write(folder.path().join("penstock.toml"), "nats.url = 'nats://here'").unwrap();
+        let here = folder.path().join("penstock.toml");
+        let site = place(folder.path(), None).site_in(&Environment::default(), &here).unwrap();
+        assert_eq!(site.nats.as_ref().unwrap().expose_secret(), "nats://run");
+        assert_eq!(site.config().unwrap().sources.first().unwrap().name, "a");
+    }
+
+    #[test]
+    fn where_no_up_runs_the_configuration_of_the_roles_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().join("penstock.toml");
+        std::fs::write(&here, "nats.url = 'nats://here'").unwrap();
+        let site = place(folder.path(), None).site_in(&Environment::default(), &here).unwrap();
+        assert_eq!(site.nats.as_ref().unwrap().expose_secret(), "nats://here");
+        assert_eq!(site.config_file.unwrap(), here);
+        let env = [("PENSTOCK__NATS__URL", "nats://environment")].into_iter().collect();
+        let site = place(folder.path(), None).site_in(&env, &here).unwrap();
+        assert_eq!(site.nats.unwrap().expose_secret(), "nats://environment");
+        assert_eq!(site.config_file.unwrap(), here);
+        // One that is named and names no server is not filled up from another.
+        assert!(place(folder.path(), Some("")).site_in(&Environment::default(), &here).is_err());
     }
 
     #[test]
@@ -342,7 +391,7 @@ mod tests {
         running(folder.path());
         std::fs::write(folder.path().join("secrets.json"), r#"{"dedup_hash_key": "drawn", "other": 1}"#).unwrap();
         let key = |config: &str| {
-            let site = place(folder.path(), Some(config)).site_in(&Environment::default()).unwrap();
+            let site = place(folder.path(), Some(config)).site_in(&Environment::default(), Path::new("/none")).unwrap();
             site.config().unwrap().dedup.hash_key.unwrap().expose_secret().to_owned()
         };
         assert_eq!(key(""), "drawn");
@@ -352,7 +401,7 @@ mod tests {
     #[test]
     fn where_nothing_is_named_both_ways_out_are() {
         let folder = tempfile::tempdir().unwrap();
-        let error = place(folder.path(), None).site_in(&Environment::default()).unwrap_err();
+        let error = place(folder.path(), None).site_in(&Environment::default(), Path::new("/none")).unwrap_err();
         assert_eq!(error.exit_code(), 64);
         assert!(error.next().contains("--data-dir") && error.next().contains("--config"), "{}", error.next());
     }

@@ -90,9 +90,9 @@ impl Up {
             let complete = self.beside("the demonstration", demo::demo(&site, &run, &console)).await?;
             match (complete, self.wish.exit_after_demo) {
                 (true, true) => return Ok(()),
-                (false, true) => return Err(UpError::RowMissing),
+                (false, true) => return Err(UpError::DemoWrong),
                 (true, false) => {}
-                (false, false) => self.console.line("  a row of the demonstration is missing: see the logs"),
+                (false, false) => self.console.line("  the demonstration did not end as it must: see the logs"),
             }
         }
         loop {
@@ -291,7 +291,7 @@ impl Up {
 
     fn write_run_file(&self) -> Result<RunFile, UpError> {
         let tls = self.settings.has("gateway", "tls");
-        let run = RunFile::now(&self.supervisor, &self.nats_url, &self.postgres_url, tls);
+        let run = RunFile::now(&self.supervisor, &self.nats_url, &self.postgres_url, &self.config.path, tls);
         run.write(&self.data.at("run.json")).map_err(UpError::system("writing run.json"))?;
         Ok(run)
     }

@@ -34,9 +34,9 @@ pub(crate) enum UpError {
         #[source]
         source: StepError,
     },
-    /// The demonstration ended without a row that should be there.
-    #[error("the demonstration is not complete: a row is missing")]
-    RowMissing,
+    /// The demonstration ended otherwise than in one row a message and its repeats.
+    #[error("the demonstration did not end as it must: each message in one row, each copy of it in one repeat")]
+    DemoWrong,
     /// Anything of the operating system.
     #[error("{doing} failed")]
     System {
@@ -47,14 +47,14 @@ pub(crate) enum UpError {
 }
 
 impl UpError {
-    /// 64: the configuration; 69: a server could not be had or started; 1: a row of the demonstration is missing; 70.
+    /// 64: the configuration; 69: a server could not be had or started; 1: the demonstration did not end as it must; 70.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) => 64,
             Self::GaveUp(end) if end.bad_configuration => 64,
             Self::Server(_) => 69,
             Self::GaveUp(GaveUp { kind, .. }) | Self::NotReady { kind, .. } if *kind != Kind::Role => 69,
-            Self::RowMissing => 1,
+            Self::DemoWrong => 1,
             _ => 70,
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Places<'a> {
 
 /// Prints it to standard output.
 pub(crate) fn print(run: &RunFile, places: &Places<'_>) {
-    let mut lines = vec![table(run, places).to_string(), String::new()];
+    let mut lines = vec![table(run, places).trim_fmt(), String::new()];
     if let Some(gateway) = &run.gateway_url {
         lines.push(try_this(gateway, places.demo_config));
     }

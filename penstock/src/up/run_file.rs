@@ -22,6 +22,8 @@ pub(crate) struct RunFile {
     pub(crate) nats_url: String,
     /// With credentials.
     pub(crate) postgres_url: String,
+    /// The configuration in use, absolute; `null` where its path is no text.
+    pub(crate) config: Option<String>,
     pub(crate) admin: PerRole<String>,
     pub(crate) pids: Pids,
 }
@@ -57,12 +59,13 @@ impl<T> PerRole<T> {
 }
 
 impl RunFile {
-    /// As things are now. `tls`: whether the gateway speaks HTTPS.
-    pub(crate) fn now(supervisor: &Supervisor, nats_url: &str, postgres_url: &str, tls: bool) -> Self {
+    /// As things are now. `config` is absolute; `tls`: whether the gateway speaks HTTPS.
+    pub(crate) fn now(supervisor: &Supervisor, nats_url: &str, postgres_url: &str, config: &Path, tls: bool) -> Self {
         let mut file = Self {
             gateway_url: None,
             nats_url: nats_url.to_owned(),
             postgres_url: postgres_url.to_owned(),
+            config: config.to_str().map(str::to_owned),
             admin: PerRole::default(),
             pids: Pids { up: std::process::id(), nats: None, postgres: None, roles: PerRole::default() },
         };
@@ -103,6 +106,7 @@ mod tests {
             gateway_url: Some("http://127.0.0.1:1".into()),
             nats_url: "nats://x".into(),
             postgres_url: "postgres://x".into(),
+            config: Some("/etc/penstock.toml".into()),
             admin: PerRole { normalizer: vec!["http://127.0.0.1:2".into()], ..PerRole::default() },
             pids: Pids {
                 up: 1,
@@ -113,6 +117,7 @@ mod tests {
         };
         let expected = serde_json::json!({
             "gateway_url": "http://127.0.0.1:1", "nats_url": "nats://x", "postgres_url": "postgres://x",
+            "config": "/etc/penstock.toml",
             "admin": {"gateway": [], "normalizer": ["http://127.0.0.1:2"], "dedup": [], "persister": []},
             "pids": {"up": 1, "nats": 2, "postgres": null, "gateway": [3], "normalizer": [], "dedup": [], "persister": []},
         });

@@ -13,6 +13,8 @@ use super::secret::Secret;
 pub struct Dedup {
     /// Where health and metrics are served. Default `127.0.0.1:9103`.
     pub admin: SocketAddr,
+    /// Threads that work. 1 to 256, default 1.
+    pub threads: usize,
     /// Messages taken at once. 1 to 10,000, default 512.
     pub batch: usize,
     /// Batches in hand at once. 1 to 64, default 1: with one, records keep their order, so that a replay makes the
@@ -36,6 +38,7 @@ impl Dedup {
     pub(super) fn read(reader: &mut Reader<'_, '_>, need: Need) -> Self {
         Self {
             admin: reader.or("admin", "127.0.0.1:9103", &address()),
+            threads: reader.or("threads", "1", &whole(1..=256)),
             batch: reader.or("batch", "512", &whole(1..=10_000)),
             workers: reader.or("workers", "1", &whole(1..=64)),
             window: reader.or("window", "8d", &duration("1s", "400d")),

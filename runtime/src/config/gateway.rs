@@ -16,6 +16,8 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// Where health and metrics are served. Default `127.0.0.1:9101`.
     pub admin: SocketAddr,
+    /// Threads that work. 1 to 256; where it is absent, half of the machine's processors, at least 1.
+    pub threads: Option<usize>,
     /// What providers call, up to the path; no slash at its end. Default none.
     pub public_url: Option<PublicUrl>,
     /// Peers whose `X-Forwarded-For` is believed. Default none.
@@ -68,6 +70,7 @@ impl Gateway {
         Self {
             listen: reader.or("listen", "0.0.0.0:8080", &address()),
             admin: reader.or("admin", "127.0.0.1:9101", &address()),
+            threads: reader.left_open("threads", "half of the processors", &whole(1..=256)),
             public_url: reader.optional("public_url", &base_url()),
             trusted_proxies: reader.list("trusted_proxies", &network()),
             limits: reader.table("limits", Limits::read),

@@ -11,6 +11,8 @@ use super::reader::Reader;
 pub struct Persister {
     /// Where health and metrics are served. Default `127.0.0.1:9104`.
     pub admin: SocketAddr,
+    /// Threads that work. 1 to 256, default 1.
+    pub threads: usize,
     /// Rows of one statement. 1 to 10,000, default 500.
     pub batch: usize,
     /// How long a batch waits to become full. 0 ms to 1 s, default 5 ms.
@@ -23,6 +25,7 @@ impl Persister {
     pub(super) fn read(reader: &mut Reader<'_, '_>) -> Self {
         Self {
             admin: reader.or("admin", "127.0.0.1:9104", &address()),
+            threads: reader.or("threads", "1", &whole(1..=256)),
             batch: reader.or("batch", "500", &whole(1..=10_000)),
             linger: reader.or("linger", "5ms", &duration("0ms", "1s")),
             writers: reader.or("writers", "2", &whole(1..=32)),

@@ -29,7 +29,12 @@ impl<'r, 'a> Reader<'r, 'a> {
 
     /// A value that may be absent.
     pub(super) fn optional<T>(&mut self, key: &'static str, format: &Format<T>) -> Option<T> {
-        self.record(key, format.kind, "none", &format.range);
+        self.left_open(key, "none", format)
+    }
+
+    /// A value that may be absent, where whoever uses it finds its own: `default` says in words how.
+    pub(super) fn left_open<T>(&mut self, key: &'static str, default: &'static str, format: &Format<T>) -> Option<T> {
+        self.record(key, format.kind, default, &format.range);
         let given = self.find(key)?;
         self.parse(&self.path_of(key), &given, format)
     }

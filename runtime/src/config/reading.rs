@@ -17,7 +17,7 @@ pub struct Setting {
     pub key: String,
     /// How its value is written: `duration`, `list of texts`.
     pub kind: String,
-    /// What it is where it is absent: as one would write it, or `required` or `none`.
+    /// What it is where it is absent: as one would write it, in words, or `required` or `none`.
     pub default: &'static str,
     /// What is allowed.
     pub range: String,

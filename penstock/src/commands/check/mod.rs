@@ -15,13 +15,17 @@ use serde_json::json;
 use self::source::{Described, describe};
 use super::error::{Answer, CommandError, Ending};
 use super::out;
+use super::site::{DATA_DIR, Where};
 
 /// What `penstock check` is told.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = "penstock.toml")]
-    config: PathBuf,
+    /// The configuration; without it ./penstock.toml, and where there is none, that of the running `penstock up`
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder of the running `penstock up`
+    #[arg(long, value_name = "FOLDER", default_value = DATA_DIR)]
+    data_dir: PathBuf,
     /// Warnings, and what only `penstock up` supplies, are problems too: exit code 1
     #[arg(long)]
     strict: bool,
@@ -39,7 +43,9 @@ const NEEDS: Requirements = Requirements {
 };
 
 pub(crate) fn run(args: &CheckArgs) -> Answer {
-    let config = read(&args.config, &Environment::of_process()).map_err(|problems| CommandError::config(&problems))?;
+    let place = Where { config: args.config.clone(), data_dir: args.data_dir.clone() };
+    let config = read(&place.configuration()?, &Environment::of_process())
+        .map_err(|problems| CommandError::config(&problems))?;
     let missing = missing(&config);
     let sources = described(&config);
     if args.json {

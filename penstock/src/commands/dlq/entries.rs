@@ -12,8 +12,8 @@ use crate::commands::error::CommandError;
 use crate::commands::locate;
 use crate::commands::stream::{self, Begin, Scan, Stored};
 
-/// Entries read in one go. The stream holds one per record, so a flood of them is possible.
-const MOST: usize = 100_000;
+/// Entries in memory at once. The stream holds one per record, so a flood of them is possible.
+pub(crate) const PAGE: usize = 2000;
 
 /// Which entries are meant.
 #[derive(Clone, Debug, Default, Args)]
@@ -47,28 +47,43 @@ impl Filter {
         self.reason.as_ref().is_none_or(|reason| *reason == letter.envelope.reason)
     }
 
-    /// The entries that are meant, oldest first, and whether there are more than can be taken at once. Payloads only
-    /// where asked for.
-    pub(crate) async fn entries(
-        &self,
-        nats: &Nats,
-        limit: usize,
-        payloads: bool,
-    ) -> Result<(Vec<Letter>, bool), CommandError> {
-        let (begin, headers_only) = (Begin::Sequence(1), !payloads);
-        let mut scanner = Scan { stream: DLQ, subjects: self.subjects(), begin, headers_only }.start(nats).await?;
+    /// Begins to read the entries that are meant; what comes in meanwhile is not among them.
+    pub(crate) async fn pages(&self, nats: &Nats) -> Result<Pages, CommandError> {
+        let end = nats.stream_info(DLQ).await?.state.last_seq;
+        Ok(Pages { nats: nats.clone(), filter: self.clone(), next: 1, end })
+    }
+}
+
+/// The entries that are meant, a page at a time, so that there may be any number. Between two pages nothing is open at
+/// the broker: as much time may pass as it takes.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    nats: Nats,
+    filter: Filter,
+    next: u64,
+    end: u64,
+}
+
+impl Pages {
+    /// The next ones, oldest first and without their payloads: at most `most`, and at most [`PAGE`]. None at the end.
+    pub(crate) async fn next(&mut self, most: usize) -> Result<Vec<Letter>, CommandError> {
         let mut letters = Vec::new();
-        while let Some(message) = scanner.next().await? {
-            // What cannot be read was not put there by a stage; it cannot be chosen by what it does not say.
-            let Ok(letter) = Letter::read(message) else { continue };
-            if self.fits(&letter) {
-                if letters.len() >= limit.min(MOST) {
-                    return Ok((letters, true));
-                }
-                letters.push(letter);
-            }
+        if self.next > self.end {
+            return Ok(letters);
         }
-        Ok((letters, false))
+        let begin = Begin::Sequence(self.next);
+        let scan = Scan { stream: DLQ, subjects: self.filter.subjects(), begin, headers_only: true };
+        let mut scanner = scan.start(&self.nats).await?;
+        while letters.len() < most.min(PAGE) {
+            let Some(message) = scanner.next().await?.filter(|message| message.sequence <= self.end) else {
+                self.next = self.end + 1;
+                break;
+            };
+            self.next = message.sequence + 1;
+            // What cannot be read was not put there by a stage; it cannot be chosen by what it does not say.
+            letters.extend(Letter::read(message).ok().filter(|letter| self.filter.fits(letter)));
+        }
+        Ok(letters)
     }
 }
 

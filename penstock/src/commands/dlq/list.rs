@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use clap::Args;
 use comfy_table::Table;
+use runtime::nats::Nats;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::entries::{Filter, Letter};
 use crate::commands::database::{Database, Entry};
-use crate::commands::error::{Answer, Ending};
+use crate::commands::error::{Answer, CommandError, Ending};
 use crate::commands::site::Where;
 use crate::commands::{clock, out};
 
@@ -46,7 +47,7 @@ struct Listed<'a> {
 pub(crate) async fn run(args: ListArgs) -> Answer {
     let site = args.place.site()?;
     let nats = site.nats().await?;
-    let (letters, more) = args.filter.entries(&nats, args.limit, false).await?;
+    let (letters, more) = first(&args, &nats).await?;
     let ids: Vec<Uuid> = letters.iter().map(|letter| letter.envelope.record).collect();
     // The list is worth showing without the database: its state is one column of it.
     let entries = match Database::connect(&site).await {
@@ -63,14 +64,29 @@ pub(crate) async fn run(args: ListArgs) -> Answer {
         out::line("nothing");
     } else {
         out::line(out::rendered(&table(&listed, clock::now())));
-        if more {
-            out::note(format!(
-                "there are more than {}: raise --limit, or choose with --stage, --source, --reason",
-                args.limit
-            ));
-        }
+    }
+    if more {
+        out::note(format!(
+            "there are more than {}: raise --limit, or choose with --stage, --source, --reason",
+            args.limit
+        ));
     }
     Ok(Ending::Clean)
+}
+
+/// As many as may be shown, and whether there are more.
+async fn first(args: &ListArgs, nats: &Nats) -> Result<(Vec<Letter>, bool), CommandError> {
+    let mut pages = args.filter.pages(nats).await?;
+    let mut letters = Vec::new();
+    while letters.len() <= args.limit {
+        let page = pages.next((args.limit - letters.len()).saturating_add(1)).await?;
+        if page.is_empty() {
+            return Ok((letters, false));
+        }
+        letters.extend(page);
+    }
+    letters.truncate(args.limit);
+    Ok((letters, true))
 }
 
 fn listed<'a>(letter: &'a Letter, entries: Option<&HashMap<Uuid, Entry>>) -> Listed<'a> {

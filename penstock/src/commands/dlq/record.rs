@@ -9,27 +9,36 @@ use proto::DeadLetterEnvelope;
 use runtime::nats::Nats;
 use uuid::Uuid;
 
-use super::entries::Filter;
+use super::entries::{Filter, Letter, PAGE};
 use crate::commands::database::Database;
 use crate::commands::error::CommandError;
 
-/// Rows written in one statement.
-const BATCH: usize = 1000;
-
-/// Writes what is missing; how many rows that were.
+/// Writes what is missing of all entries; how many rows that were.
 pub(crate) async fn record_missing(nats: &Nats, database: &Database, store: &Store) -> Result<usize, CommandError> {
-    let (letters, _) = Filter::default().entries(nats, usize::MAX, false).await?;
+    let mut pages = Filter::default().pages(nats).await?;
     let mut written = 0;
-    for batch in letters.chunks(BATCH) {
-        let ids: Vec<Uuid> = batch.iter().map(|letter| letter.envelope.record).collect();
-        let known = database.entries(&ids).await?;
-        let missing: Vec<DeadLetterEnvelope> = batch
-            .iter()
-            .map(|letter| letter.envelope.clone())
-            .filter(|envelope| !known.contains_key(&envelope.record))
-            .collect();
-        store.record_dead_letters(&missing).await?;
-        written += missing.len();
+    loop {
+        let letters = pages.next(PAGE).await?;
+        if letters.is_empty() {
+            return Ok(written);
+        }
+        written += record_missing_of(&letters, database, store).await?;
     }
-    Ok(written)
+}
+
+/// Writes what is missing of these; how many rows that were.
+pub(super) async fn record_missing_of(
+    letters: &[Letter],
+    database: &Database,
+    store: &Store,
+) -> Result<usize, CommandError> {
+    let ids: Vec<Uuid> = letters.iter().map(|letter| letter.envelope.record).collect();
+    let known = database.entries(&ids).await?;
+    let missing: Vec<DeadLetterEnvelope> = letters
+        .iter()
+        .map(|letter| letter.envelope.clone())
+        .filter(|envelope| !known.contains_key(&envelope.record))
+        .collect();
+    store.record_dead_letters(&missing).await?;
+    Ok(missing.len())
 }

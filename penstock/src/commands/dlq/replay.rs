@@ -7,13 +7,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
+use persister::Store;
 use proto::Stage;
 use runtime::nats::Nats;
 use runtime::topology::{DLQ, RAW};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::entries::{Filter, Letter, of_id};
+use super::entries::{Filter, Letter, PAGE, Pages, of_id};
+use super::record::record_missing_of;
 use super::resend::{again, payload_of, told_sequence};
 use crate::commands::database::Database;
 use crate::commands::error::{Answer, CommandError, Ending};
@@ -23,6 +25,8 @@ use crate::commands::{locate, out, resend, stream};
 
 /// What `penstock dlq replay` is told.
 #[derive(Debug, Args)]
+#[command(override_usage = "penstock dlq replay [OPTIONS] <ID>\n       penstock dlq replay [OPTIONS] --all\n       \
+    penstock dlq replay [OPTIONS] [--stage <STAGE>] [--source <NAME>] [--reason <WORD>]")]
 pub(crate) struct ReplayArgs {
     /// The id of a record, or a Penstock-Id
     #[arg(required_unless_present_any = ["all", "stage", "source", "reason"], conflicts_with = "all")]
@@ -53,34 +57,74 @@ const ASK: Duration = Duration::from_millis(250);
 pub(crate) async fn run(args: ReplayArgs) -> Answer {
     let site = args.place.site()?;
     let nats = site.nats().await?;
-    let letters = match args.id {
-        Some(id) => of_id(&nats, id).await?,
-        None => args.filter.entries(&nats, usize::MAX, false).await?.0,
+    let mut pages = match args.id {
+        Some(id) => Chosen::One(of_id(&nats, id).await?),
+        None => Chosen::Any(Box::new(args.filter.pages(&nats).await?)),
     };
-    if letters.is_empty() {
-        out::line("nothing");
-        return Ok(Ending::Clean);
-    }
-    if args.dry_run {
-        for letter in &letters {
-            out::line(would(letter));
+    let servers = if args.dry_run { None } else { Some((Database::connect(&site).await?, site.store().await?)) };
+    let run = args.run.clone().unwrap_or_else(resend::run_name);
+    let (mut seen, mut open) = (0, 0);
+    loop {
+        let letters = pages.next().await?;
+        if letters.is_empty() {
+            break;
         }
-        out::line(format!("{} would be sent; nothing was", out::several(letters.len(), "entry", "entries")));
-        return Ok(Ending::Clean);
+        seen += letters.len();
+        match &servers {
+            None => letters.iter().for_each(|letter| out::line(would(letter))),
+            Some((database, store)) => open += replay(&nats, database, store, &letters, &run, args.wait).await?,
+        }
     }
-    let database = Database::connect(&site).await?;
-    let run = args.run.unwrap_or_else(resend::run_name);
-    let mut open = 0;
-    for batch in letters.chunks(BATCH) {
-        open += replay_batch(&nats, &database, batch, &run, args.wait).await?;
+    tell(seen, open, servers.is_some().then_some(run.as_str()));
+    Ok(Ending::finding_if(open > 0))
+}
+
+/// The entries that are meant.
+enum Chosen {
+    /// Of one id; taken out when they were given.
+    One(Vec<Letter>),
+    Any(Box<Pages>),
+}
+
+impl Chosen {
+    async fn next(&mut self) -> Result<Vec<Letter>, CommandError> {
+        match self {
+            Self::One(letters) => Ok(std::mem::take(letters)),
+            Self::Any(pages) => pages.next(PAGE).await,
+        }
     }
-    out::line(format!("run {run}: {} closed, {open} open", letters.len() - open));
+}
+
+/// Of how many entries what became; `run` where they were sent.
+fn tell(seen: usize, open: usize, run: Option<&str>) {
+    match run {
+        _ if seen == 0 => out::line("nothing"),
+        None => out::line(format!("{} would be sent; nothing was", out::several(seen, "entry", "entries"))),
+        Some(run) => out::line(format!("run {run}: {} closed, {open} open", seen - open)),
+    }
     if open > 0 {
         out::note(
             "  next: `penstock dlq list` shows the reasons, `penstock status` whether the stages are still at work",
         );
     }
-    Ok(Ending::finding_if(open > 0))
+}
+
+/// Has these entries tried again, in batches; how many are still open.
+async fn replay(
+    nats: &Nats,
+    database: &Database,
+    store: &Store,
+    letters: &[Letter],
+    run: &str,
+    wait: Duration,
+) -> Result<usize, CommandError> {
+    let mut open = 0;
+    for batch in letters.chunks(BATCH) {
+        // The row is what an ending closes: an entry without one would never be seen to have its ending.
+        record_missing_of(batch, database, store).await?;
+        open += replay_batch(nats, database, batch, run, wait).await?;
+    }
+    Ok(open)
 }
 
 /// Sends those that are open, waits, and takes out those that are closed; how many are still open.

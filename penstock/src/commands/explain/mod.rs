@@ -1,8 +1,9 @@
 //! `penstock explain`: what became of a message, by a Penstock-Id, a record's id or a provider's id.
 //!
-//! The database is asked first; what has no ending there is looked for in the streams. Where one of the two does not
-//! answer, the other's half of the story is told all the same.
+//! The database is asked first; what has no ending there is looked for in the streams: the whole, or those records of a
+//! request that have none yet. Where one of the two does not answer, the other's half of the story is told all the same.
 
+mod missing;
 mod story;
 mod trace;
 
@@ -15,7 +16,8 @@ use runtime::config::{Config, DedupPolicy};
 use runtime::nats::Nats;
 use uuid::Uuid;
 
-use self::story::{Evidence, Story};
+use self::story::{Evidence, Missing, Story};
+use super::database::Database;
 use super::error::{Answer, CommandError, Ending};
 use super::out;
 use super::site::{Site, Where};
@@ -34,6 +36,8 @@ pub(crate) struct ExplainArgs {
 
 /// Requests told of at most, where a provider's id is in many.
 const REQUESTS: usize = 20;
+/// Records without an ending that are looked for at most: each costs a look through every stream.
+const TRACED: usize = 10;
 
 pub(crate) async fn run(args: ExplainArgs) -> Answer {
     let site = args.place.site()?;
@@ -103,8 +107,17 @@ async fn gather(site: &Site, store: Option<&Store>, nats: Option<&Nats>, id: &st
     for request in requests.into_iter().take(REQUESTS) {
         evidence.requests.extend(trace::request(nats, request).await?);
     }
-    if let (true, Some(uuid)) = (evidence.found.is_empty(), uuid) {
-        evidence.trace = trace::trace(nats, uuid).await?;
+    match uuid {
+        Some(uuid) if evidence.found.is_empty() => evidence.trace = trace::trace(nats, uuid).await?,
+        Some(uuid) if evidence.found.iter().all(|found| found.request_id == uuid) => {
+            let parts = Database::connect(site).await?.parts(uuid).await?;
+            let missing = missing::records(&evidence.found, parts);
+            evidence.left_out = missing.len().saturating_sub(TRACED);
+            for (part, id) in missing.into_iter().take(TRACED) {
+                evidence.missing.push(Missing { part, id, trace: trace::trace(nats, id).await? });
+            }
+        }
+        _ => {}
     }
     Ok(evidence)
 }

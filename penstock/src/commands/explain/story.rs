@@ -21,8 +21,20 @@ pub(crate) struct Evidence {
     pub(crate) requests: Vec<Request>,
     /// What the streams tell, where the database tells nothing.
     pub(crate) trace: Trace,
+    /// The records of the request that have no ending in the database, where others of it have one.
+    pub(crate) missing: Vec<Missing>,
+    /// How many more of those there are.
+    pub(crate) left_out: usize,
     /// How long keys hold, by source and policy, where the configuration is known.
     pub(crate) windows: BTreeMap<(String, String), String>,
+}
+
+/// A record that has no ending in the database.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    pub(crate) part: u32,
+    pub(crate) id: Uuid,
+    pub(crate) trace: Trace,
 }
 
 /// What became of something.
@@ -93,7 +105,18 @@ pub(crate) fn tell(evidence: &Evidence) -> Story {
         chapters.push(chapter);
     }
     if evidence.found.is_empty() {
-        outcome = of_trace(&evidence.trace, &mut chapters);
+        chapters.extend(evidence.trace.request.as_ref().map(|request| of_request(request, "accepted")));
+        outcome = of_trace(&evidence.trace, "on its way", &mut chapters);
+    }
+    for missing in &evidence.missing {
+        let title = format!("record {} (part {})", missing.id, missing.part);
+        outcome = worse(outcome, of_missing(&missing.trace, title, &mut chapters));
+    }
+    if evidence.left_out > 0 {
+        let others = out::several(evidence.left_out, "record", "records");
+        let event = Event::sometime(format!("{others} of this request more without an ending: not looked for"));
+        chapters.push(Chapter { title: "and others".to_owned(), events: vec![event], next: Vec::new() });
+        outcome = worse(outcome, "waiting");
     }
     Story { outcome, records, chapters }
 }
@@ -120,7 +143,7 @@ fn fact(found: &Found, outcome: &'static str) -> Fact {
 
 /// The one that somebody has to look at.
 fn worse(one: &'static str, other: &'static str) -> &'static str {
-    const ORDER: [&str; 5] = ["unknown", "row", "duplicate", "dropped", "dead_letter"];
+    const ORDER: [&str; 7] = ["unknown", "row", "duplicate", "dropped", "held", "waiting", "dead_letter"];
     let rank = |word| ORDER.iter().position(|known| *known == word).unwrap_or(0);
     if rank(other) > rank(one) { other } else { one }
 }
@@ -216,8 +239,24 @@ fn after_dead_letter(id: Uuid, stage: &str, reason: &str) -> Vec<String> {
     vec![show, format!("penstock dlq replay {id}    try again, {mend}"), give_up]
 }
 
-fn of_trace(trace: &Trace, chapters: &mut Vec<Chapter>) -> &'static str {
-    chapters.extend(trace.request.as_ref().map(|request| of_request(request, "accepted")));
+/// A record that has no ending, of a request that has others.
+fn of_missing(trace: &Trace, title: String, chapters: &mut Vec<Chapter>) -> &'static str {
+    match of_trace(trace, &title, chapters) {
+        "unknown" => {
+            let event = Event::sometime("has no ending, and no stream holds it any more");
+            let next = vec![
+                "ask again in a second: it may have ended meanwhile".to_owned(),
+                "penstock replay --help    has its request read again, while RAW holds it".to_owned(),
+            ];
+            chapters.push(Chapter { title, events: vec![event], next });
+            "waiting"
+        }
+        outcome => outcome,
+    }
+}
+
+/// What the streams tell of something without an ending; `title` is that of its chapter where it is on its way.
+fn of_trace(trace: &Trace, title: &str, chapters: &mut Vec<Chapter>) -> &'static str {
     if let Some(dead) = &trace.dead {
         let text = format!("the {} gave up on it: {}: {}", dead.stage, dead.reason, dead.detail);
         let unrecorded = "the persister has not recorded that yet";
@@ -241,7 +280,7 @@ fn of_trace(trace: &Trace, chapters: &mut Vec<Chapter>) -> &'static str {
         Some(waiting) => {
             let (text, next) = of_waiting(waiting);
             let event = Event::at(&waiting.since, text);
-            chapters.push(Chapter { title: "on its way".to_owned(), events: vec![event], next });
+            chapters.push(Chapter { title: title.to_owned(), events: vec![event], next });
             "waiting"
         }
         None => "unknown",
@@ -402,6 +441,30 @@ mod tests {
         );
         assert!(waiting(Progress::InHand).1.contains("in hand"));
         assert!(waiting(Progress::Passed).1.contains("ask again"));
+    }
+
+    #[test]
+    fn a_record_without_an_ending_is_told_beside_those_that_have_one() {
+        let waiting =
+            Waiting { place: "UNIQUE/9".into(), since: "t".into(), stage: "persister", progress: Progress::InHand };
+        let missing = |waiting| Missing {
+            part: 1,
+            id: Uuid::from_u128(3),
+            trace: Trace { request: Some(request("RAW/5")), waiting, ..Trace::default() },
+        };
+        let of = |missing, left_out| Evidence {
+            found: vec![found(1, 10, row())],
+            missing: vec![missing],
+            left_out,
+            ..Evidence::default()
+        };
+        let (outcome, text) = told(&of(missing(Some(waiting)), 0));
+        assert_eq!(outcome, "waiting");
+        assert!(text.contains("stored as a row") && text.contains("(part 1)") && text.contains("UNIQUE/9"), "{text}");
+        assert!(!text.contains("RAW/5"), "the request is told once, with the others: {text}");
+        let (outcome, text) = told(&of(missing(None), 2));
+        assert_eq!(outcome, "waiting");
+        assert!(text.contains("no stream holds it") && text.contains("2 records of this request more"), "{text}");
     }
 
     #[test]

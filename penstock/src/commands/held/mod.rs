@@ -56,6 +56,10 @@ struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "penstock held release [OPTIONS] <ID>\n       penstock held release [OPTIONS] --all\n       \
+    penstock held release [OPTIONS] --source <NAME>"
+)]
 struct ReleaseArgs {
     /// The Penstock-Id of a held request
     #[arg(required_unless_present_any = ["all", "source"], conflicts_with_all = ["all", "source"])]

@@ -22,6 +22,7 @@ use crate::http_client::Client;
 
 /// What `penstock send` is told.
 #[derive(Debug, Args)]
+#[command(override_usage = "penstock send [OPTIONS] <SOURCE>\n       penstock send --list-samples")]
 pub(crate) struct SendArgs {
     /// A source of the configuration
     #[arg(required_unless_present = "list_samples")]
@@ -117,6 +118,10 @@ pub(crate) async fn run(args: SendArgs) -> Answer {
         CommandError::usage("no gateway runs there", "start one, or name its address: --url http://host:port")
     })?;
     let player = Player::new(&site.config()?, source, &url)?;
+    if let Some(name) = args.sample.as_deref().filter(|name| is_foreign(&player, name)) {
+        let own = format!("{}/{}", player.channel, player.provider);
+        out::note(format!("{name} is not what {own} sends; see `penstock send --list-samples`"));
+    }
     let mut sender = Sender { player, client: None };
     let mut refused = 0;
     for number in 1..=args.repeat {
@@ -172,6 +177,12 @@ fn fill(player: &Player, name: Option<&str>, verbatim: bool) -> Result<Unsigned,
     let seed = if verbatim { chosen.verbatim_seed() } else { random_seed() };
     let now = if verbatim { FIXED } else { clock::now() };
     chosen.fill(seed, now).ok_or_else(|| no_sample(player, name))
+}
+
+/// Whether there is such a sample, of another provider's.
+fn is_foreign(player: &Player, name: &str) -> bool {
+    sample::choose(player.channel, &player.provider, Some(name))
+        .is_some_and(|sample| !sample.fits(player.channel, &player.provider))
 }
 
 /// The time in a message that is the same each time.

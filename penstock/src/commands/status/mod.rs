@@ -2,6 +2,7 @@
 //!
 //! Rates need two looks, so even a single answer takes as long as `--interval`.
 
+mod admin;
 mod numbers;
 mod report;
 mod scrape;
@@ -11,6 +12,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
+use http::Uri;
 use runtime::error_chain::Chain;
 use runtime::nats::Nats;
 use tokio::time::sleep;
@@ -20,12 +22,17 @@ use self::snapshot::Snapshot;
 use super::error::{Answer, CommandError, Ending};
 use super::out;
 use super::site::{Site, Where};
+use crate::up::Role;
 
 /// What `penstock status` is told.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     place: Where,
+    /// Where a role's processes are, in the place of what the configuration says; can be given several times. A name
+    /// with several addresses is all of them
+    #[arg(long, value_name = "ROLE=URL", value_parser = admin::parse)]
+    admin: Vec<(Role, Uri)>,
     /// Look again and again, until Ctrl-C
     #[arg(long)]
     watch: bool,
@@ -46,7 +53,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(args: StatusArgs) -> Answer {
-    let site = args.place.site()?;
+    let mut site = args.place.site()?;
+    site.admin = admin::resolved(site.admin, &args.admin).await;
     let mut nats = connect(&site).await;
     let first = snapshot::take(&site.admin, &nats).await;
     if args.watch {

@@ -75,3 +75,12 @@ fn values_are_read_as_they_are_written() {
     assert_eq!((b.text_field.len(), b.max_body), (2, 3 << 19));
     assert_eq!(b.dedup, SourceDedup { policy: DedupPolicy::Off, window: None });
 }
+
+#[test]
+fn a_worker_has_one_thread_and_the_gateway_finds_its_own_number() {
+    let config = parse("");
+    assert_eq!((config.normalizer.threads, config.dedup.threads, config.persister.threads), (1, 1, 1));
+    assert_eq!(config.gateway.threads, None);
+    assert_eq!(parse("gateway.threads = 3").gateway.threads, Some(3));
+    contains(&problems("persister.threads = 0"), "persister.threads: expected a whole number from 1 to 256");
+}
