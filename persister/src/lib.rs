@@ -1,9 +1,9 @@
 //! From records to rows: judges each one against the keys of its window, writes what passes, and says why the rest is
 //! not there.
 //!
-//! Read in this order: [`row`] parses; `batch` cuts; `judge` runs the transaction, whose rules are in `sql/judge.sql`;
-//! [`fault`] says whose an error is; [`store`] puts them together. [`partitions`], [`expiry`], `dead_letters`,
-//! [`lookup`] and [`schema`] look after the tables, which are in `migrations/`.
+//! Read in this order: [`row`] parses; `batch` cuts; `judge` runs the transaction, whose rules are in `sql/judge.sql`,
+//! on a connection of `session`; [`fault`] says whose an error is; [`store`] puts them together. [`partitions`],
+//! [`expiry`], `dead_letters`, [`lookup`] and [`schema`] look after the tables, which are in `migrations/`.
 //!
 //! [`stage`] moves batches of records through it, [`letters`] what the stages gave up on; [`housekeeping`] clears away;
 //! [`role`] wires it all together.
@@ -16,6 +16,7 @@ pub mod row;
 mod batch;
 mod columns;
 mod judge;
+mod session;
 
 pub mod fault;
 pub mod store;

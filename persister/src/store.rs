@@ -147,8 +147,8 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(max_connections.max(1))
             .acquire_timeout(ACQUIRE)
-            // A round trip a batch; without it, every connection that a restarted server left behind costs a batch a try.
-            .test_before_acquire(true)
+            // See `session`: a transaction finds out by itself whether its connection is any good.
+            .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(|_| ()) }))
             .connect_lazy_with(options.clone());
         Ok(Self { pool, options, partitions: Partitions::default(), cursor: Cursor::default() })

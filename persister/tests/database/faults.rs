@@ -1,7 +1,7 @@
 //! Whose fault it is: a record the database refuses is found among others; a database in trouble costs nobody.
 
 use crate::postgres::Database;
-use crate::records::{Record, outcome, outcomes, record, write};
+use crate::records::{Record, letter, outcome, outcomes, record, write};
 use persister::Outcome::{Redelivered, Stored};
 use persister::{Refusal, SchemaError, Settled, Store, StoreError};
 use proto::Kind;
@@ -83,6 +83,29 @@ async fn connections_that_a_restart_left_behind_cost_nobody_anything() {
     .await;
     let batch = [record(1, 0, "k"), record(2, 0, "l")];
     assert_eq!(outcomes(&db.store, &batch).await, [Redelivered, Stored]);
+}
+
+#[tokio::test]
+async fn a_connection_that_waited_in_vain_for_a_lock_can_be_used_again() {
+    let db = Database::new().await;
+    let connect = async || Store::connect(&db.url, 1).await.unwrap();
+    let (one, two, three) = (connect().await, connect().await, connect().await);
+    let (plain, replay) = ([record(1, 0, "k")], [record(2, 0, "l").replayed(1)]);
+    let letters = [letter(&record(3, 0, "m"), "crash")];
+    one.make_months(plain[0].message.received_at).await.unwrap();
+    let mut other = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(7236834, 1)").execute(&mut *other).await.unwrap();
+    let (plain_waits, replay_waits, letters_wait) =
+        tokio::join!(write(&one, &plain), write(&two, &replay), three.record_dead_letters(&letters));
+    for report in [plain_waits, replay_waits] {
+        assert_eq!(report.rows, [Settled::Waits]);
+        assert!(matches!(report.wait, Some(StoreError::Write(_))), "{:?}", report.wait);
+    }
+    assert!(matches!(letters_wait, Err(StoreError::DeadLetters(_))), "{letters_wait:?}");
+    other.rollback().await.unwrap();
+    assert_eq!(write(&one, &plain).await.rows, [Settled::Ended(Stored)]);
+    assert_eq!(write(&two, &replay).await.rows, [Settled::Ended(Stored)]);
+    three.record_dead_letters(&letters).await.unwrap();
 }
 
 #[tokio::test]

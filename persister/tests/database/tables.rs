@@ -1,11 +1,11 @@
 //! The tables: every column, the months, dead letters, and what can be looked up.
 
 use crate::postgres::Database;
-use crate::records::{MINUTE, Record, START, outcome, outcomes, record};
+use crate::records::{MINUTE, Record, START, letter, outcome, outcomes, record};
 use persister::Outcome::{Redelivered, Stored};
 use persister::{Ending, Query};
 use proto::kind::Class;
-use proto::{Attachment, DeadLetterEnvelope, Kind, Millis, Recipient, Role, Stage, Truncation};
+use proto::{Attachment, Kind, Millis, Recipient, Role, Truncation};
 
 /// A record with something in every field.
 fn full(kind: Kind) -> Record {
@@ -105,20 +105,6 @@ async fn a_month_is_made_while_somebody_reads() {
     sqlx::query("SELECT count(*) FROM messages").execute(&mut *reader).await.unwrap();
     assert_eq!(outcome(&db.store, &record(2, 40 * 24 * 60 * MINUTE, "l")).await, Stored);
     reader.rollback().await.unwrap();
-}
-
-fn letter(record: &Record, reason: &str) -> DeadLetterEnvelope {
-    DeadLetterEnvelope {
-        stage: Stage::Normalizer,
-        record: record.id(),
-        part: 0,
-        request_id: record.message.request_id,
-        received_at: record.message.received_at,
-        channel: record.message.channel,
-        source: record.envelope.source.clone(),
-        reason: reason.to_owned(),
-        detail: "a sentence\0".to_owned(),
-    }
 }
 
 #[tokio::test]
