@@ -14,6 +14,11 @@ impl Database {
         self.number("SELECT count(*) FROM messages").await
     }
 
+    /// Rows that the newest reading still yields.
+    async fn live_rows(&self) -> i64 {
+        self.number("SELECT count(*) FROM messages WHERE superseded_at IS NULL").await
+    }
+
     async fn forget_keys(&self) {
         self.run("TRUNCATE message_keys, past_keys").await;
     }
@@ -226,20 +231,116 @@ async fn what_a_newer_reading_no_longer_yields_is_superseded_and_can_come_back()
 }
 
 #[tokio::test]
-async fn a_replay_whose_reading_gives_another_key_judges_a_repeat_anew() {
+async fn what_a_superseded_row_held_goes_to_the_next_copy() {
     let db = Database::new().await;
-    let (first, repeat, other) = (record(1, 0, "k"), record(2, MINUTE, "k"), record(3, 0, "other"));
-    outcomes(&db.store, &[first.clone(), repeat.clone(), other.clone()]).await;
-    assert_eq!(
-        outcome(&db.store, &repeat.clone().replayed(1)).await,
-        repeat_of(&first),
-        "the same key: the same ending"
-    );
-    assert_eq!(outcome(&db.store, &repeat.clone().keyed("other")).await, repeat_of(&first), "no replay, no correction");
-    assert_eq!(outcome(&db.store, &repeat.clone().keyed("other").replayed(2)).await, repeat_of(&other));
-    assert_eq!(outcome(&db.store, &repeat.clone().keyed("own").replayed(3)).await, Stored);
-    assert_eq!((db.rows().await, db.number(ENDINGS).await), (3, 3));
-    assert_eq!(outcome(&db.store, &repeat).await, Redelivered);
+    let part = |part: u32, parts| record(1, 0, &format!("k{part}")).part(part, parts);
+    outcomes(&db.store, &[part(0, 2), part(1, 2)]).await;
+    assert_eq!(outcome(&db.store, &part(0, 1).replayed(1)).await, Updated);
+    assert_eq!(outcome(&db.store, &part(1, 2)).await, Redelivered, "a late delivery of it brings nothing back");
+    let copy = record(2, MINUTE, "k1");
+    assert_eq!(outcome(&db.store, &copy).await, Stored);
+    // A newer reading has it again, but by now the copy is the message.
+    let back = [part(0, 2).replayed(2), part(1, 2).replayed(3)];
+    assert_eq!(outcomes(&db.store, &back).await, [Updated, repeat_of(&copy)]);
+    assert_eq!((db.live_rows().await, db.number(ENDINGS).await), (2, 3));
+}
+
+#[tokio::test]
+async fn a_superseded_row_that_nobody_replaced_comes_back_as_a_row() {
+    let db = Database::new().await;
+    let part = |part: u32, parts| record(1, 0, &format!("k{part}")).part(part, parts);
+    let repeat = record(2, MINUTE, "k1");
+    outcomes(&db.store, &[part(0, 2), part(1, 2), repeat.clone()]).await;
+    outcome(&db.store, &part(0, 1).replayed(1)).await;
+    // In one batch with its repeat, which stays one.
+    let back = [part(0, 2).replayed(2), part(1, 2).replayed(3), repeat.clone().replayed(4)];
+    assert_eq!(outcomes(&db.store, &back).await, [Updated, Updated, repeat_of(&part(1, 2))]);
+    assert_eq!(outcome(&db.store, &record(3, 2 * MINUTE, "k1")).await, repeat_of(&part(1, 2)));
+    assert_eq!((db.live_rows().await, db.number(ENDINGS).await), (2, 4));
+}
+
+#[tokio::test]
+async fn a_replay_makes_a_row_of_the_repeat_of_what_was_superseded() {
+    for together in [true, false] {
+        let db = Database::new().await;
+        let part = |part: u32, parts| record(1, 0, &format!("k{part}")).part(part, parts);
+        let (one, two) = (record(2, MINUTE, "k1"), record(3, 2 * MINUTE, "k1"));
+        outcomes(&db.store, &[part(0, 2), part(1, 2), one.clone(), two.clone()]).await;
+        let replay = [part(0, 1).replayed(1), one.clone().replayed(2), two.clone().replayed(3)];
+        let endings = if together {
+            outcomes(&db.store, &replay).await
+        } else {
+            outcome(&db.store, &replay[0]).await;
+            assert_eq!(outcome(&db.store, &one).await, repeat_of(&part(1, 2)), "no replay, no change");
+            [vec![Updated], outcomes(&db.store, &replay[1..]).await].concat()
+        };
+        assert_eq!(endings, [Updated, Stored, repeat_of(&one)]);
+        assert_eq!((db.live_rows().await, db.number(ENDINGS).await), (2, 4));
+        assert_eq!(outcomes(&db.store, &replay).await, [Redelivered, Redelivered, repeat_of(&one)]);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_of_what_became_a_repeat_itself_is_judged_by_who_holds_the_key() {
+    let db = Database::new().await;
+    let part = |part: u32, parts| record(1, 0, &format!("k{part}")).part(part, parts);
+    let (repeat, holder) = (record(2, MINUTE, "k1"), record(3, 2 * MINUTE, "k1"));
+    outcomes(&db.store, &[part(0, 2), part(1, 2), repeat.clone()]).await;
+    outcome(&db.store, &part(0, 1).replayed(1)).await;
+    assert_eq!(outcome(&db.store, &holder).await, Stored);
+    assert_eq!(outcome(&db.store, &part(1, 2).replayed(2)).await, repeat_of(&holder));
+    assert_eq!(outcome(&db.store, &repeat.replayed(3)).await, repeat_of(&holder));
+    assert_eq!((db.live_rows().await, db.number(ENDINGS).await), (2, 4));
+}
+
+#[tokio::test]
+async fn a_repeat_whose_reading_gives_another_key_waits_for_its_original_to_be_read_anew() {
+    let db = Database::new().await;
+    let (first, repeat) = (record(1, 0, "k"), record(2, MINUTE, "k"));
+    outcomes(&db.store, &[first.clone(), repeat.clone()]).await;
+    assert_eq!(outcome(&db.store, &repeat.clone().keyed("new").replayed(1)).await, repeat_of(&first));
+    assert_eq!(db.rows().await, 1);
+    // Read anew, it has the same key again: still one message, also when the keys are gone.
+    assert_eq!(outcome(&db.store, &first.clone().keyed("new").replayed(2)).await, Updated);
+    db.forget_keys().await;
+    assert_eq!(outcome(&db.store, &repeat.clone().keyed("new").replayed(3)).await, repeat_of(&first));
+    // And so under the next key, whoever is read first.
+    assert_eq!(outcome(&db.store, &repeat.clone().keyed("newer").replayed(4)).await, repeat_of(&first));
+    assert_eq!(outcome(&db.store, &first.clone().keyed("newer").replayed(5)).await, Updated);
+    assert_eq!(outcome(&db.store, &repeat.keyed("newer").replayed(6)).await, repeat_of(&first));
+    assert_eq!((db.rows().await, db.number(ENDINGS).await), (1, 2));
+}
+
+#[tokio::test]
+async fn a_repeat_is_judged_anew_where_both_were_read_to_keys_of_their_own() {
+    for together in [true, false] {
+        let db = Database::new().await;
+        let (first, repeat, other) = (record(1, 0, "k"), record(2, MINUTE, "k"), record(3, 0, "other"));
+        outcomes(&db.store, &[first.clone(), repeat.clone(), other.clone()]).await;
+        assert_eq!(outcome(&db.store, &repeat.clone().replayed(1)).await, repeat_of(&first), "the same key");
+        assert_eq!(outcome(&db.store, &repeat.clone().keyed("other")).await, repeat_of(&first), "no replay");
+        let replay = [first.clone().keyed("its own").replayed(2), repeat.clone().keyed("other").replayed(3)];
+        if together {
+            assert_eq!(outcomes(&db.store, &replay).await, [Updated, repeat_of(&other)]);
+        } else {
+            assert_eq!(outcome(&db.store, &replay[0]).await, Updated);
+            assert_eq!(outcome(&db.store, &replay[1]).await, repeat_of(&other));
+        }
+        let again = [other.keyed("the other's own").replayed(4), repeat.clone().keyed("own").replayed(5)];
+        assert_eq!(outcomes(&db.store, &again).await, [Updated, Stored]);
+        assert_eq!((db.rows().await, db.number(ENDINGS).await), (3, 3));
+        assert_eq!(outcome(&db.store, &repeat).await, Redelivered);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_of_what_was_erased_stays_one_under_any_key() {
+    let db = Database::new().await;
+    let (first, repeat) = (record(1, 0, "k"), record(2, MINUTE, "k"));
+    outcomes(&db.store, &[first.clone(), repeat.clone()]).await;
+    db.erase(&first).await;
+    assert_eq!(outcome(&db.store, &repeat.keyed("new").replayed(1)).await, repeat_of(&first));
+    assert_eq!(db.rows().await, 0);
 }
 
 #[tokio::test]

@@ -294,17 +294,7 @@ async fn a_dead_letter_recorded_beside_its_row_is_closed() {
     let letters: Vec<_> = (0..60_u128).map(|n| (record(n, 0, &format!("{n}")), n)).collect();
     let mut tasks = Vec::new();
     for (record, _) in letters {
-        let letter = proto::DeadLetterEnvelope {
-            stage: Stage::Persister,
-            record: record.id(),
-            part: 0,
-            request_id: record.message.request_id,
-            received_at: record.message.received_at,
-            channel: record.message.channel,
-            source: record.envelope.source.clone(),
-            reason: "refused".to_owned(),
-            detail: "for a test".to_owned(),
-        };
+        let letter = letter(&record, "refused");
         let (one, two) = (Arc::clone(&db), Arc::clone(&db));
         tasks.push(tokio::task::spawn(async move { drop(deliver(&one.store, vec![record]).await) }));
         tasks.push(tokio::task::spawn(async move { two.store.record_dead_letters(&[letter]).await.unwrap() }));
