@@ -6,7 +6,7 @@
 //! [`expiry`], `dead_letters`, [`lookup`] and [`schema`] look after the tables, which are in `migrations/`.
 //!
 //! [`stage`] moves batches of records through it, [`letters`] what the stages gave up on; [`housekeeping`] clears away;
-//! [`role`] wires it all together.
+//! [`pulse`] asks whether the database answers; [`role`] wires it all together.
 //!
 //! What a reader would get wrong: the broker's claim is not what makes rows unique, the lock of the key in
 //! `message_keys` is. A claim only spares a second look.
@@ -32,6 +32,7 @@ pub mod schema;
 pub mod housekeeping;
 pub mod letters;
 pub mod metrics;
+pub mod pulse;
 pub mod role;
 pub mod stage;
 

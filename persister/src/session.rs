@@ -6,6 +6,7 @@
 //! server in a transaction that nobody here knows of). A connection that cannot begin is closed. One whose ROLLBACK
 //! fails is closed by the pool, which sends what is outstanding before it takes a connection back.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -53,6 +54,16 @@ where
     #[expect(clippy::disallowed_methods, reason = "awaited here; apart from it only so that it outlives the caller")]
     let task = tokio::spawn(on_a_connection(pool, end, work));
     task.await.map_err(|_| Failed::Task)?
+}
+
+/// Whether a transaction can begin and end now.
+pub(crate) async fn ping(pool: PgPool) -> Result<(), sqlx::Error> {
+    match transact(pool, End::Rollback, |_| Box::pin(async { Ok::<(), Infallible>(()) })).await {
+        Ok(()) => Ok(()),
+        Err(Failed::Connect(error) | Failed::End(error)) => Err(error),
+        Err(Failed::Work(never)) => match never {},
+        Err(Failed::Task) => Err(sqlx::Error::WorkerCrashed),
+    }
 }
 
 /// The pool does not try connections out, which would be a round trip more for each transaction: BEGIN does. Those

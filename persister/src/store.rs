@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use proto::{DeadLetterEnvelope, Millis};
+use sqlx::Executor as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _};
 use uuid::Uuid;
 
 use crate::batch;
@@ -22,6 +22,7 @@ use crate::lookup::{self, Found, Query};
 use crate::partitions::{self, DroppedMonth, Month, Partitions};
 use crate::row::Row;
 use crate::schema::{self, SchemaError};
+use crate::session;
 
 /// How long to wait for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -164,10 +165,9 @@ impl Store {
         schema::check(&self.pool).await
     }
 
-    /// Whether the database answers now.
+    /// Whether a transaction can begin and end now.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(StoreError::Connect)?;
-        connection.ping().await.map_err(StoreError::Connect)
+        session::ping(self.pool.clone()).await.map_err(StoreError::Connect)
     }
 
     /// Judges and writes records, in any order and number. May be called from several tasks at once.
@@ -264,10 +264,15 @@ impl Store {
         partitions::drop_before(&self.pool, cutoff, most).await.map_err(StoreError::Expire)
     }
 
-    /// Deletes expired keys in the next `blocks` blocks of the tables of keys; each call goes on where the last one
-    /// ended.
-    pub async fn delete_expired_keys(&self, expired: Expired, blocks: u32) -> Result<Swept, StoreError> {
-        expiry::sweep(&self.pool, &self.cursor, expired, blocks).await.map_err(StoreError::Expire)
+    /// Deletes expired keys, `blocks` blocks of a table at a time, until its end or until `budget` is used up; each
+    /// call goes on where the last one ended.
+    pub async fn delete_expired_keys(
+        &self,
+        expired: Expired,
+        blocks: u32,
+        budget: Duration,
+    ) -> Result<Swept, StoreError> {
+        expiry::sweep(&self.pool, &self.cursor, expired, blocks, budget).await.map_err(StoreError::Expire)
     }
 
     /// Records what a stage gave up on. Doing it again changes nothing.

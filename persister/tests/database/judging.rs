@@ -1,10 +1,9 @@
 //! Which records become rows: one after the other, in every order that matters.
 
 use crate::postgres::Database;
-use crate::records::{MINUTE, Record, START, erased, outcome, outcomes, record, repeat_of};
-use persister::Expired;
+use crate::records::{MINUTE, Record, erased, outcome, outcomes, record, repeat_of};
 use persister::Outcome::{Redelivered, Stored, Updated};
-use proto::{Kind, Millis};
+use proto::Kind;
 
 const ENDINGS: &str = "SELECT count(*) FROM (SELECT id FROM messages UNION ALL SELECT id FROM message_statuses
     UNION ALL SELECT id FROM duplicates) e";
@@ -24,7 +23,7 @@ impl Database {
     }
 
     /// What an erasure does: no row, an entry that says so, a mark on the key.
-    async fn erase(&self, record: &Record) {
+    pub(crate) async fn erase(&self, record: &Record) {
         let id = record.id();
         self.run(&format!(
             "INSERT INTO duplicates SELECT id, received_at, request_id, part, id, channel, source, NULL, 'auto', 'erased',
@@ -358,21 +357,4 @@ async fn replaying_everything_into_empty_tables_gives_the_same_rows() {
     assert_eq!(db.texts(all).await, before);
     outcomes(&db.store, &again.into_iter().map(|record| record.replayed(2)).collect::<Vec<_>>()).await;
     assert_eq!(db.texts(all).await, before);
-}
-
-#[tokio::test]
-async fn expired_keys_go_and_the_others_stay() {
-    let db = Database::new().await;
-    let (first, second, kept) = (record(1, 0, "k"), record(2, 30 * MINUTE, "k"), record(3, 60 * MINUTE, "l"));
-    outcomes(&db.store, &[first.clone(), second, kept.clone(), record(4, 0, "e")]).await;
-    db.erase(&record(4, 0, "e")).await;
-    let at = |ms| Millis::from_unix(START + ms).unwrap();
-    let before = at(60 * MINUTE);
-    let swept = db.store.delete_expired_keys(Expired { before, erased_before: at(0) }, 1000).await.unwrap();
-    assert_eq!((swept.deleted, swept.at_end), (2, true));
-    assert_eq!(db.number("SELECT count(*) FROM message_keys").await, 2);
-    let later = Expired { before, erased_before: at(1_000 * 86_400_000) };
-    assert_eq!(db.store.delete_expired_keys(later, 1000).await.unwrap().deleted, 1);
-    assert_eq!(outcome(&db.store, &kept).await, Redelivered);
-    assert_eq!(outcome(&db.store, &first).await, Redelivered);
 }

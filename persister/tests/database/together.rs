@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::postgres::{Database, eventually};
 use crate::records::{MINUTE, Record, START, key_of, letter, outcome, record, repeat_of, write};
@@ -275,7 +276,7 @@ async fn keys_can_be_swept_while_others_are_judged() {
             for _ in 0..200 {
                 let at = Millis::from_unix(START + 20 * MINUTE).unwrap();
                 let expired = Expired { before: at, erased_before: at };
-                deleted += db.store.delete_expired_keys(expired, 2).await.unwrap().deleted;
+                deleted += db.store.delete_expired_keys(expired, 2, Duration::ZERO).await.unwrap().deleted;
             }
             deleted
         })
