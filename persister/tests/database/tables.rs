@@ -67,6 +67,15 @@ async fn every_field_of_a_record_has_its_column() {
 }
 
 #[tokio::test]
+async fn long_texts_are_compressed_with_lz4_where_the_server_has_it() {
+    let db = Database::new().await;
+    outcome(&db.store, &record(1, 0, "k").saying(&"Lorem ipsum ".repeat(1000))).await;
+    let lz4 = "SELECT count(*) FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
+    let expected = if db.number(lz4).await == 1 { "lz4" } else { "pglz" };
+    assert_eq!(db.texts("SELECT pg_column_compression(text) FROM messages").await, [expected]);
+}
+
+#[tokio::test]
 async fn two_persisters_can_make_the_same_months() {
     let db = Database::new().await;
     let other = persister::Store::connect(&db.url, 2).await.unwrap();
