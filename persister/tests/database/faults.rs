@@ -56,6 +56,42 @@ async fn a_constraint_of_the_operators_refuses_only_what_breaks_it() {
 }
 
 #[tokio::test]
+async fn a_constraint_that_wants_a_column_refuses_only_what_lacks_it_also_alone() {
+    let db = Database::new().await;
+    db.run("ALTER TABLE messages ADD CONSTRAINT named CHECK (provider_message_id IS NOT NULL)").await;
+    let mut nameless = record(1, 0, "k");
+    nameless.message.provider_message_id = None;
+    assert_eq!(write(&db.store, &[nameless]).await.rows, [refused("23514")]);
+    db.run(
+        "ALTER TABLE messages DROP CONSTRAINT named;
+         ALTER TABLE messages ADD CONSTRAINT plain CHECK (html IS NULL),
+             ADD CONSTRAINT addressed CHECK (recipients <> '[]' AND sender_address IS NOT NULL)",
+    )
+    .await;
+    let mut pretty = record(2, 0, "l");
+    pretty.message.html = Some("<p>".to_owned());
+    assert_eq!(write(&db.store, &[pretty, record(3, 0, "m")]).await.rows, [refused("23514"), Settled::Ended(Stored)]);
+    assert_eq!(write(&db.store, &[record(4, 0, "n").saying("x")]).await.rows, [Settled::Ended(Stored)]);
+    assert_eq!(db.number("SELECT count(*) FROM messages").await, 2, "what was made up is not kept");
+}
+
+#[tokio::test]
+async fn a_record_taken_in_the_same_batch_is_proof_that_the_database_takes_records() {
+    let db = Database::new().await;
+    // Nothing that is made up passes this.
+    db.run("ALTER TABLE messages ADD CONSTRAINT twilios CHECK ((provider_message_id LIKE 'SM%') IS TRUE)").await;
+    let mut strange = record(1, 0, "k");
+    strange.message.provider_message_id = Some("x".to_owned());
+    let alone = write(&db.store, &[strange.clone()]).await;
+    assert!(matches!(alone.wait, Some(StoreError::RefusesAll(_))), "{:?}", alone.wait);
+    let batch = [strange.clone(), record(2, 0, "l"), record(3, 0, "m").of_kind(Kind::Status)];
+    assert_eq!(write(&db.store, &batch).await.rows[..2], [refused("23514"), Settled::Ended(Stored)]);
+    // One that was there before, or of the other table, proves nothing.
+    let redelivered = [strange, record(2, 0, "l"), record(4, 0, "n").of_kind(Kind::Status)];
+    assert!(write(&db.store, &redelivered).await.wait.is_some());
+}
+
+#[tokio::test]
 async fn a_database_that_cannot_write_now_makes_everybody_wait() {
     let db = Database::new().await;
     let batch = [record(1, 0, "k"), poison(2)];
