@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
-/// Between two questions. Each has an end of its own: the pool gives up after five seconds.
+/// Between two questions.
 const EVERY: Duration = Duration::from_secs(3);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks until shutdown.
 pub async fn run(store: Arc<Store>, database: Dependency, shutdown: CancellationToken) -> Outcome {
@@ -26,9 +28,10 @@ pub async fn run(store: Arc<Store>, database: Dependency, shutdown: Cancellation
             () = shutdown.cancelled() => return Ok(()),
             _ = tick.tick() => {}
         }
-        match store.ping().await {
-            Ok(()) => database.ok("answers"),
-            Err(error) => database.failed(Chain(&error).to_string()),
+        match tokio::time::timeout(PATIENCE, store.ping()).await {
+            Ok(Ok(())) => database.ok("answers"),
+            Ok(Err(error)) => database.failed(Chain(&error).to_string()),
+            Err(_) => database.failed(format!("no answer within {} seconds", PATIENCE.as_secs())),
         }
     }
 }

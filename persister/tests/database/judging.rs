@@ -1,7 +1,7 @@
 //! Which records become rows: one after the other, in every order that matters.
 
 use crate::postgres::Database;
-use crate::records::{MINUTE, Record, erased, outcome, outcomes, record, repeat_of};
+use crate::records::{Dice, MINUTE, Record, erased, outcome, outcomes, record, repeat_of};
 use persister::Outcome::{Redelivered, Stored, Updated};
 use proto::Kind;
 
@@ -357,4 +357,60 @@ async fn replaying_everything_into_empty_tables_gives_the_same_rows() {
     assert_eq!(db.texts(all).await, before);
     outcomes(&db.store, &again.into_iter().map(|record| record.replayed(2)).collect::<Vec<_>>()).await;
     assert_eq!(db.texts(all).await, before);
+}
+
+/// Requests of several parts, some of them copies of others; keys that change once; readings that yield more parts or
+/// fewer; replays of some requests in any order. In the end a replay of all in order, twice, since a repeat may come
+/// before what becomes of its original.
+#[tokio::test]
+async fn whatever_was_replayed_before_each_message_of_the_last_reading_is_one_row() {
+    for seed in 0..6_u64 {
+        let db = Database::new().await;
+        let mut dice = Dice(seed);
+        let requests: Vec<(u128, Vec<u64>)> =
+            (0..25).map(|request| (request, (0..=dice.below(3)).map(|_| dice.below(20)).collect())).collect();
+        let mut sequence = 0;
+        let mut read = |request: &(u128, Vec<u64>), parts: usize, keys: u64, replay: bool| -> Vec<Record> {
+            let (number, messages) = request;
+            let one = |(part, message): (usize, &u64)| {
+                sequence += 1;
+                let record = record(*number, i64::try_from(*number).unwrap() * 1000, &format!("{keys}/{message}"))
+                    .part(u32::try_from(part).unwrap(), u32::try_from(parts).unwrap())
+                    .saying(&format!("message {message}"));
+                if replay { record.replayed(sequence) } else { record }
+            };
+            messages.iter().take(parts).enumerate().map(one).collect()
+        };
+        let first: Vec<Record> = requests.iter().flat_map(|request| read(request, request.1.len(), 0, false)).collect();
+        outcomes(&db.store, &dice.shuffled(first)).await;
+        for _ in 0..3 {
+            let some: Vec<_> = dice.shuffled(requests.clone()).into_iter().take(12).collect();
+            for batch in some.chunks(1 + usize::try_from(dice.below(6)).unwrap()) {
+                let mut records = Vec::new();
+                for request in batch {
+                    let fewer = usize::try_from(dice.below(2)).unwrap();
+                    records.extend(read(request, request.1.len().saturating_sub(fewer).max(1), 1, true));
+                }
+                outcomes(&db.store, &records).await;
+            }
+        }
+        let last: Vec<usize> = requests
+            .iter()
+            .map(|(_, messages)| messages.len().saturating_sub(usize::from(seed % 2 == 0)).max(1))
+            .collect();
+        for _ in 0..2 {
+            for (request, parts) in requests.iter().zip(&last) {
+                outcomes(&db.store, &read(request, *parts, 1, true)).await;
+            }
+        }
+        let mut expected: Vec<String> = requests
+            .iter()
+            .zip(&last)
+            .flat_map(|((_, messages), parts)| messages.iter().take(*parts).map(|message| format!("message {message}")))
+            .collect();
+        expected.sort();
+        expected.dedup();
+        let live = "SELECT text FROM messages WHERE superseded_at IS NULL ORDER BY text COLLATE \"C\"";
+        assert_eq!(db.texts(live).await, expected, "seed {seed}");
+    }
 }

@@ -187,3 +187,22 @@ pub(crate) fn letter(record: &Record, reason: &str) -> DeadLetterEnvelope {
         detail: "a sentence\0".to_owned(),
     }
 }
+
+/// A generator of numbers that is the same in every run.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    /// The list in another order.
+    pub(crate) fn shuffled<T>(&mut self, mut list: Vec<T>) -> Vec<T> {
+        for end in (1..list.len()).rev() {
+            list.swap(end, usize::try_from(self.below(end as u64 + 1)).unwrap());
+        }
+        list
+    }
+}

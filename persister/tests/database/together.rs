@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::postgres::{Database, eventually};
-use crate::records::{MINUTE, Record, START, key_of, letter, outcome, record, repeat_of, write};
+use crate::records::{Dice, MINUTE, Record, START, key_of, letter, outcome, record, repeat_of, write};
 use persister::Outcome::{self, Redelivered, Stored};
 use persister::{Expired, Settled, Store};
 use proto::{Kind, Millis};
@@ -32,23 +32,6 @@ async fn deliver(store: &Store, records: Vec<Record>) -> Vec<Outcome> {
         }
     }
     panic!("never ended")
-}
-
-/// A generator of numbers that is the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-
-    fn shuffled<T>(&mut self, mut list: Vec<T>) -> Vec<T> {
-        for end in (1..list.len()).rev() {
-            list.swap(end, usize::try_from(self.below(end as u64 + 1)).unwrap());
-        }
-        list
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
