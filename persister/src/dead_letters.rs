@@ -2,31 +2,31 @@
 
 use proto::DeadLetterEnvelope;
 use sqlx::Arguments as _;
-use sqlx::Connection as _;
 use sqlx::postgres::{PgArguments, PgBindIterExt as _, PgPool};
 
 use crate::columns::EncodeError;
+use crate::session::{ALONE, End, Failed, transact};
 use crate::store::StoreError;
 
-/// Excludes every batch: an entry written at the very moment its record is stored would see no row and stay open.
-const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7236834, 1)";
-
+/// Alone, beside no batch: an entry written at the very moment its record is stored would see no row and stay open.
 pub(crate) async fn record(pool: PgPool, letters: &[DeadLetterEnvelope]) -> Result<(), StoreError> {
     if letters.is_empty() {
         return Ok(());
     }
     let arguments = arguments(letters).map_err(StoreError::Encode)?;
-    #[expect(clippy::disallowed_methods, reason = "awaited here; apart from it only so that it outlives the caller")]
-    let task = tokio::spawn(async move {
-        let mut connection = pool.acquire().await.map_err(StoreError::Connect)?;
-        let mut transaction = connection.begin_with(BEGIN_ALONE).await.map_err(StoreError::DeadLetters)?;
-        sqlx::query_with(include_str!("sql/dead_letters.sql"), arguments)
-            .execute(&mut *transaction)
-            .await
-            .map_err(StoreError::DeadLetters)?;
-        transaction.commit().await.map_err(StoreError::DeadLetters)
+    let work = transact(pool, End::Commit, |connection| {
+        Box::pin(async move {
+            // A statement of its own: the next one must see what was committed while this one waited.
+            sqlx::query(ALONE).execute(&mut *connection).await?;
+            sqlx::query_with(include_str!("sql/dead_letters.sql"), arguments).execute(connection).await?;
+            Ok(())
+        })
     });
-    task.await.map_err(|_| StoreError::Task)?
+    work.await.map_err(|failed| match failed {
+        Failed::Connect(error) => StoreError::Connect(error),
+        Failed::Work(error) | Failed::End(error) => StoreError::DeadLetters(error),
+        Failed::Task => StoreError::Task,
+    })
 }
 
 fn arguments(letters: &[DeadLetterEnvelope]) -> Result<PgArguments, EncodeError> {

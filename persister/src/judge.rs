@@ -1,7 +1,9 @@
 //! One transaction: keys locked, records judged, rows written. Decides nothing itself; see `sql/judge.sql`.
 //!
-//! It runs in a task of its own that nobody cancels: dropping the caller's future never leaves a connection in the
-//! middle of a transaction, and what was sent is committed or rolled back as a whole.
+//! A batch with a replay in it excludes all others, since a replay can have another key than the record had before:
+//! the lock of the key alone would let the two be judged at the same time.
+
+use std::collections::HashSet;
 
 use proto::Millis;
 use proto::kind::Class;
@@ -11,6 +13,7 @@ use uuid::Uuid;
 
 use crate::columns::{self, EncodeError};
 use crate::row::Row;
+use crate::session::{ALONE, End, Failed, transact};
 
 /// How a record ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,22 +58,28 @@ pub(crate) enum JudgeError {
     Task,
 }
 
-/// All of the transaction's batches against one lock, taken with BEGIN in one round trip. A batch with a replay
-/// excludes all others, since a replay can have another key than the record had before: the lock of the key alone
-/// would let the two be judged at the same time. The level is named because a server may have another as its default,
-/// under which the second statement would not see what was committed since the first.
-const BEGIN_SHARED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock_shared(7236834, 1)";
-const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7236834, 1)";
-
 /// A batch, encoded: owns all it needs.
 pub(crate) struct Transaction {
-    begin: &'static str,
     records: Vec<Record>,
     keys: PgArguments,
     judge: PgArguments,
     messages: PgArguments,
     statuses: PgArguments,
-    supersede: Option<PgArguments>,
+    /// Of a batch with a replay in it.
+    replay: Option<Replay>,
+}
+
+/// The arguments of `supersede.sql`, for each time that it runs.
+struct Replay {
+    before: PgArguments,
+    after: PgArguments,
+}
+
+impl Replay {
+    fn new(rows: &[&Row<'_>]) -> Result<Option<Self>, EncodeError> {
+        let arguments = || columns::supersede(rows);
+        Ok(arguments()?.zip(arguments()?).map(|(before, after)| Self { before, after }))
+    }
 }
 
 /// What is needed of a record after encoding it.
@@ -85,7 +94,6 @@ impl Transaction {
         let of = |class| rows.iter().copied().filter(|row| row.class() == class).collect::<Vec<_>>();
         let encode = || {
             Ok(Self {
-                begin: if rows.iter().any(|row| row.is_replay()) { BEGIN_ALONE } else { BEGIN_SHARED },
                 records: rows
                     .iter()
                     .map(|row| Record { id: row.id(), received_at: row.received_at(), class: row.class() })
@@ -94,7 +102,7 @@ impl Transaction {
                 judge: columns::judge(rows)?,
                 messages: columns::content(&of(Class::Message), Class::Message)?,
                 statuses: columns::content(&of(Class::Status), Class::Status)?,
-                supersede: columns::supersede(rows)?,
+                replay: Replay::new(rows)?,
             })
         };
         encode().map_err(JudgeError::Encode)
@@ -102,65 +110,65 @@ impl Transaction {
 
     /// Runs it. One entry per row, in order.
     pub(crate) async fn run(self, pool: PgPool) -> Result<Vec<Judged>, JudgeError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "awaited here; apart from it only so that it outlives the caller"
-        )]
-        let task = tokio::spawn(async move {
-            let mut connection = pool.acquire().await.map_err(JudgeError::Connect)?;
-            self.on(&mut connection, true).await
-        });
-        task.await.map_err(|_| JudgeError::Task)?
+        Ok(transact(pool, End::Commit, |connection| Box::pin(self.on(connection))).await?)
     }
 
     /// Runs it as [`Self::run`] and takes it back: whether the database would have taken these rows.
     pub(crate) async fn try_out(self, pool: PgPool) -> Result<(), JudgeError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "awaited here; apart from it only so that it outlives the caller"
-        )]
-        let task = tokio::spawn(async move {
-            let mut connection = pool.acquire().await.map_err(JudgeError::Connect)?;
-            self.on(&mut connection, false).await.map(|_| ())
-        });
-        task.await.map_err(|_| JudgeError::Task)?
+        transact(pool, End::Rollback, |connection| Box::pin(self.on(connection))).await?;
+        Ok(())
     }
 
-    async fn on(self, connection: &mut PgConnection, keep: bool) -> Result<Vec<Judged>, JudgeError> {
-        use sqlx::Connection as _;
-        let mut transaction = connection.begin_with(self.begin).await.map_err(JudgeError::Statement)?;
-        let Self { records, keys, judge, messages, statuses, supersede, .. } = self;
+    async fn on(self, connection: &mut PgConnection) -> Result<Vec<Judged>, JudgeError> {
+        let Self { records, keys, judge, messages, statuses, replay } = self;
+        let after = if let Some(Replay { before, after }) = replay {
+            sqlx::query(ALONE).execute(&mut *connection).await.map_err(JudgeError::Statement)?;
+            supersede(connection, before).await?;
+            Some(after)
+        } else {
+            None
+        };
         sqlx::query_with(include_str!("sql/keys.sql"), keys)
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await
             .map_err(JudgeError::Statement)?;
         let verdicts = sqlx::query_with(include_str!("sql/judge.sql"), judge)
             .try_map(|row| Verdict::read(&row))
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut *connection)
             .await
             .map_err(JudgeError::Statement)?;
         if verdicts.len() != records.len() {
             return Err(JudgeError::Answer);
         }
-        clear_other_endings(&mut transaction, &records, &verdicts).await?;
-        let mut written = Vec::with_capacity(records.len());
+        clear_other_endings(connection, &records, &verdicts).await?;
+        let mut written = HashSet::with_capacity(records.len());
         for (class, arguments) in [(Class::Message, messages), (Class::Status, statuses)] {
-            written.extend(write(&mut transaction, class, arguments, &records, &verdicts).await?);
+            written.extend(write(connection, class, arguments, &records, &verdicts).await?);
         }
-        if let Some(arguments) = supersede {
-            sqlx::query_with(include_str!("sql/supersede.sql"), arguments)
-                .execute(&mut *transaction)
-                .await
-                .map_err(JudgeError::Statement)?;
+        if let Some(arguments) = after {
+            supersede(connection, arguments).await?;
         }
-        if keep {
-            transaction.commit().await.map_err(JudgeError::Commit)?;
-        } else {
-            transaction.rollback().await.map_err(JudgeError::Statement)?;
-        }
-        let written: std::collections::HashSet<Uuid> = written.into_iter().collect();
         records.iter().zip(&verdicts).map(|(record, verdict)| verdict.outcome(written.contains(&record.id))).collect()
     }
+}
+
+impl From<Failed<Self>> for JudgeError {
+    fn from(failed: Failed<Self>) -> Self {
+        match failed {
+            Failed::Connect(error) => Self::Connect(error),
+            Failed::Work(error) => error,
+            Failed::End(error) => Self::Commit(error),
+            Failed::Task => Self::Task,
+        }
+    }
+}
+
+async fn supersede(connection: &mut PgConnection, arguments: PgArguments) -> Result<(), JudgeError> {
+    sqlx::query_with(include_str!("sql/supersede.sql"), arguments)
+        .execute(connection)
+        .await
+        .map_err(JudgeError::Statement)?;
+    Ok(())
 }
 
 /// One row of the answer of `judge.sql`.
@@ -196,20 +204,29 @@ impl Verdict {
     }
 }
 
-/// Takes away the ending that a corrected record had elsewhere: its row in the other table, where its kind belongs to
-/// this one now, or its entry in `duplicates`. Rare, so one statement each.
+/// Takes away the ending that a record had elsewhere: its row in the other table, where its kind belongs to this one
+/// now, or its entry in `duplicates`; its row where it was superseded and comes back as a repeat. Rare, so one statement
+/// each.
 async fn clear_other_endings(
     connection: &mut PgConnection,
     records: &[Record],
     verdicts: &[Verdict],
 ) -> Result<(), JudgeError> {
-    for (record, verdict) in records.iter().zip(verdicts).filter(|(_, verdict)| verdict.writes) {
-        let other = match (record.class, verdict.ended_in.as_deref()) {
-            (Class::Message, Some("message_statuses")) => {
-                "DELETE FROM message_statuses WHERE received_at = $1 AND id = $2"
-            }
-            (Class::Status, Some("messages")) => "DELETE FROM messages WHERE received_at = $1 AND id = $2",
-            (_, Some("duplicates")) => "DELETE FROM duplicates WHERE received_at = $1 AND id = $2",
+    const MESSAGES: &str = "DELETE FROM messages WHERE received_at = $1 AND id = $2";
+    const STATUSES: &str = "DELETE FROM message_statuses WHERE received_at = $1 AND id = $2";
+    const DUPLICATES: &str = "DELETE FROM duplicates WHERE received_at = $1 AND id = $2";
+    for (record, verdict) in records.iter().zip(verdicts) {
+        let becomes = if verdict.writes {
+            Some(record.class)
+        } else if matches!(verdict.word.as_str(), "repeat" | "erased") {
+            None
+        } else {
+            continue;
+        };
+        let other = match (becomes, verdict.ended_in.as_deref()) {
+            (Some(Class::Status) | None, Some("messages")) => MESSAGES,
+            (Some(Class::Message) | None, Some("message_statuses")) => STATUSES,
+            (Some(_), Some("duplicates")) => DUPLICATES,
             _ => continue,
         };
         sqlx::query(other)

@@ -60,7 +60,10 @@ impl Letters {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         loop {
             match self.store.record_dead_letters(letters).await {
-                Ok(()) => return true,
+                Ok(()) => {
+                    self.database.ok("takes dead letters");
+                    return true;
+                }
                 Err(error) => {
                     warn!(letters = letters.len(), error = %Chain(&error), "waiting for PostgreSQL");
                     self.database.failed(Chain(&error).to_string());

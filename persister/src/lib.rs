@@ -1,12 +1,12 @@
 //! From records to rows: judges each one against the keys of its window, writes what passes, and says why the rest is
 //! not there.
 //!
-//! Read in this order: [`row`] parses; `batch` cuts; `judge` runs the transaction, whose rules are in `sql/judge.sql`;
-//! [`fault`] says whose an error is; [`store`] puts them together. [`partitions`], [`expiry`], `dead_letters`,
-//! [`lookup`] and [`schema`] look after the tables, which are in `migrations/`.
+//! Read in this order: [`row`] parses; `batch` cuts; `judge` runs the transaction, whose rules are in `sql/judge.sql`,
+//! on a connection of `session`; [`fault`] says whose an error is; [`store`] puts them together. [`partitions`],
+//! [`expiry`], `dead_letters`, [`lookup`] and [`schema`] look after the tables, which are in `migrations/`.
 //!
 //! [`stage`] moves batches of records through it, [`letters`] what the stages gave up on; [`housekeeping`] clears away;
-//! [`role`] wires it all together.
+//! [`pulse`] asks whether the database answers; [`role`] wires it all together.
 //!
 //! What a reader would get wrong: the broker's claim is not what makes rows unique, the lock of the key in
 //! `message_keys` is. A claim only spares a second look.
@@ -16,6 +16,7 @@ pub mod row;
 mod batch;
 mod columns;
 mod judge;
+mod session;
 
 pub mod fault;
 pub mod store;
@@ -31,6 +32,7 @@ pub mod schema;
 pub mod housekeeping;
 pub mod letters;
 pub mod metrics;
+pub mod pulse;
 pub mod role;
 pub mod stage;
 

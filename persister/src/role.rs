@@ -19,6 +19,7 @@ use tracing::warn;
 use crate::housekeeping;
 use crate::letters::Letters;
 use crate::metrics::Metrics;
+use crate::pulse;
 use crate::schema::SchemaError;
 use crate::stage::{self, Persister};
 use crate::store::{Store, StoreError};
@@ -54,6 +55,10 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let nats = Nats::connect(&config.nats, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
     nats.check_until_known(&[UNIQUE, DUPLICATES, DLQ, BODIES], &[UNIQUES, REPEATS, LETTERS]).await?;
     check_schema_until_known(&store, &database).await?;
+    // One teller each: what one of them says must not hide what another has to say.
+    let [records, dead_letters] = ["records", "dead-letters"].map(|name| context.health.dependency(name));
+    records.ok("the tables are up to date");
+    dead_letters.ok("the tables are up to date");
 
     let metrics = Arc::new(Metrics::new(&config));
     let rule = DedupRule {
@@ -73,7 +78,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
                 store: Arc::clone(&store),
                 rule,
                 metrics: Arc::clone(&metrics),
-                database: database.clone(),
+                database: records.clone(),
                 shutdown: context.shutdown.clone(),
             };
             context.tasks.spawn(consumer, worker::run(nats.clone(), feed, stage, context.shutdown.clone()));
@@ -81,7 +86,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     }
     let (stream, consumer) = LETTERS;
     let feed = Feed::new(nats.clone(), stream, consumer, limits, context.health.dependency(consumer));
-    let letters = Letters { store: Arc::clone(&store), database: database.clone(), shutdown: context.shutdown.clone() };
+    let letters = Letters { store: Arc::clone(&store), database: dead_letters, shutdown: context.shutdown.clone() };
     context.tasks.spawn(consumer, worker::run(nats.clone(), feed, letters, context.shutdown.clone()));
 
     let backlog = backlog::run(nats.clone(), ROLE.name, vec![UNIQUES, REPEATS], context.shutdown.clone());
@@ -89,8 +94,8 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     for retention in retentions(&config) {
         context.tasks.spawn("trim", trimmer::run(nats.clone(), retention, context.shutdown.clone()));
     }
-    let retention = config.retention.messages;
-    let housekeeping = housekeeping::run(nats, store, retention, metrics, context.shutdown.clone());
+    context.tasks.spawn("pulse", pulse::run(Arc::clone(&store), database, context.shutdown.clone()));
+    let housekeeping = housekeeping::run(nats, store, config.retention, metrics, context.shutdown.clone());
     context.tasks.spawn("housekeeping", housekeeping);
     Ok(context)
 }

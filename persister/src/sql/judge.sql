@@ -34,10 +34,23 @@ known AS (
         coalesce(m.replay_sequence, s.replay_sequence) AS row_sequence,
         m.found IS NOT NULL AS in_messages,
         s.found IS NOT NULL AS in_statuses,
+        coalesce(m.superseded, s.superseded, false) AS superseded,
         d.original_id AS repeat_of,
         d.verdict AS ended_as,
-        -- A replay whose reading gives another key may say something else about a repeat. Never about an erased one.
-        i.replay_sequence IS NOT NULL AND d.verdict = 'repeat' AND d.dedup_key <> i.dedup_key AS reopened
+        -- Whether a repeat is judged anew, by a replay: its original is no row any more; or it has another key than at
+        -- the time of the verdict, and so has its original. While the original has still the key that they shared, the
+        -- new one says only that the settings have changed, and two rows of one message would be there for good.
+        coalesce(
+            o.ended = 'repeat'
+            OR (o.ended = 'superseded' AND b.dedup_key IS NULL)
+            OR (d.dedup_key <> i.dedup_key AND coalesce(b.dedup_key, o.dedup_key) <> d.dedup_key),
+            false
+        ) AS reopened,
+        -- The original's new key is this record's, too: it stays a repeat, under that key.
+        coalesce(
+            (o.ended = 'row' OR b.dedup_key IS NOT NULL) AND coalesce(b.dedup_key, o.dedup_key) = i.dedup_key,
+            false
+        ) AS follows
     FROM input i
     CROSS JOIN LATERAL (
         SELECT k.ctid AS place_of_key, k.* FROM message_keys k WHERE k.dedup_key = i.dedup_key OFFSET 0
@@ -53,25 +66,59 @@ known AS (
         LIMIT 1
     ) p ON true
     LEFT JOIN LATERAL (
-        SELECT true AS found, m.replay_sequence
+        SELECT true AS found, m.replay_sequence, m.superseded_at IS NOT NULL AS superseded
         FROM messages m WHERE m.received_at = i.received_at AND m.id = i.id OFFSET 0
     ) m ON true
     LEFT JOIN LATERAL (
-        SELECT true AS found, s.replay_sequence
+        SELECT true AS found, s.replay_sequence, s.superseded_at IS NOT NULL AS superseded
         FROM message_statuses s WHERE s.received_at = i.received_at AND s.id = i.id OFFSET 0
     ) s ON true
     LEFT JOIN LATERAL (
         SELECT d.original_id, d.verdict, d.dedup_key
         FROM duplicates d WHERE d.received_at = i.received_at AND d.id = i.id OFFSET 0
     ) d ON true
+    -- Only for a replay of a repeat: what became of its original, whose id begins with its time in milliseconds.
+    LEFT JOIN LATERAL (
+        SELECT
+            'epoch'::timestamptz
+                + ('x' || translate(left(d.original_id::text, 13), '-', ''))::bit(48)::bigint * interval '1 ms' AS time
+        WHERE i.replay_sequence IS NOT NULL AND d.verdict = 'repeat'
+    ) original ON true
+    LEFT JOIN LATERAL (
+        SELECT
+            CASE WHEN o.superseded_at IS NULL THEN 'row' ELSE 'superseded' END AS ended, o.dedup_key, o.replay_sequence
+        FROM messages o WHERE o.received_at = original.time AND o.id = d.original_id
+        UNION ALL
+        SELECT CASE WHEN o.superseded_at IS NULL THEN 'row' ELSE 'superseded' END, o.dedup_key, o.replay_sequence
+        FROM message_statuses o WHERE o.received_at = original.time AND o.id = d.original_id
+        UNION ALL
+        SELECT 'repeat', NULL, NULL
+        FROM duplicates o WHERE o.received_at = original.time AND o.id = d.original_id AND o.verdict = 'repeat'
+        LIMIT 1
+    ) o ON true
+    -- The key that this batch gives the original's row.
+    LEFT JOIN LATERAL (
+        SELECT b.dedup_key
+        FROM input b
+        WHERE (o.ended = 'superseded' OR (o.ended = 'row' AND d.dedup_key <> i.dedup_key))
+            AND b.id = d.original_id AND b.replay_sequence > coalesce(o.replay_sequence, -1)
+        OFFSET 0
+    ) b ON true
 ),
 -- Whose repeat each record would be; itself, if nobody's. Where two windows have it, one that began before it and one
 -- that reaches back to it, it repeats the one before it, as it would have if it had come in time.
 matched AS (
     SELECT
         *,
-        CASE WHEN by_holder THEN holder ELSE coalesce(past, id) END AS original,
-        CASE WHEN by_holder OR (holds AND past IS NULL) THEN erased_at ELSE past_erased_at END AS original_erased_at
+        CASE WHEN reopened AND follows THEN repeat_of WHEN by_holder THEN holder ELSE coalesce(past, id) END AS original,
+        CASE
+            WHEN reopened AND follows THEN NULL
+            WHEN by_holder OR (holds AND past IS NULL) THEN erased_at
+            ELSE past_erased_at
+        END AS original_erased_at,
+        -- A row that was superseded, which a newer replay brings back if nobody has taken its place. Until then it is
+        -- there, and no message.
+        superseded AND coalesce(replay_sequence > coalesce(row_sequence, -1), false) AS returns
     FROM known
     CROSS JOIN LATERAL (
         SELECT
@@ -84,7 +131,7 @@ judged AS (
     SELECT
         *,
         CASE
-            WHEN in_messages OR in_statuses THEN 'row'
+            WHEN (in_messages OR in_statuses) AND NOT returns THEN 'row'
             WHEN ended_as IS NOT NULL AND NOT reopened THEN 'ended'
             WHEN original_erased_at IS NOT NULL THEN 'erased'
             WHEN original <> id THEN 'repeat'
@@ -93,16 +140,17 @@ judged AS (
     FROM matched
 ),
 -- What each record would do to its key: take it over, leave a window beside it, or give it back (keys.sql gave it to
--- a record that turns out to have ended as a repeat).
+-- a record that turns out to be no message: it has ended as a repeat, or was superseded).
 claiming AS MATERIALIZED (
     SELECT
         *,
         CASE
-            WHEN ending = 'row' AND NOT holds AND later THEN 'take'
-            WHEN ending = 'row' AND NOT holds AND older AND past IS DISTINCT FROM id THEN 'past'
-            WHEN ending <> 'row' AND holds AND erased_at IS NULL THEN 'drop'
+            WHEN is_message AND NOT holds AND later THEN 'take'
+            WHEN is_message AND NOT holds AND older AND past IS DISTINCT FROM id THEN 'past'
+            WHEN NOT is_message AND holds AND erased_at IS NULL THEN 'drop'
         END AS claim
     FROM judged
+    CROSS JOIN LATERAL (SELECT ending = 'row' AND (NOT superseded OR returns) AS is_message) m
 ),
 -- One change of a key at a time: the others that want to change it are judged again, against the key as it is then;
 -- and so is everyone judged against a holder that gives its key back. Mostly nobody changes any, which is why this is

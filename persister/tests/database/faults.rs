@@ -1,7 +1,7 @@
 //! Whose fault it is: a record the database refuses is found among others; a database in trouble costs nobody.
 
 use crate::postgres::Database;
-use crate::records::{Record, outcome, outcomes, record, write};
+use crate::records::{Record, letter, outcome, outcomes, record, write};
 use persister::Outcome::{Redelivered, Stored};
 use persister::{Refusal, SchemaError, Settled, Store, StoreError};
 use proto::Kind;
@@ -56,6 +56,42 @@ async fn a_constraint_of_the_operators_refuses_only_what_breaks_it() {
 }
 
 #[tokio::test]
+async fn a_constraint_that_wants_a_column_refuses_only_what_lacks_it_also_alone() {
+    let db = Database::new().await;
+    db.run("ALTER TABLE messages ADD CONSTRAINT named CHECK (provider_message_id IS NOT NULL)").await;
+    let mut nameless = record(1, 0, "k");
+    nameless.message.provider_message_id = None;
+    assert_eq!(write(&db.store, &[nameless]).await.rows, [refused("23514")]);
+    db.run(
+        "ALTER TABLE messages DROP CONSTRAINT named;
+         ALTER TABLE messages ADD CONSTRAINT plain CHECK (html IS NULL),
+             ADD CONSTRAINT addressed CHECK (recipients <> '[]' AND sender_address IS NOT NULL)",
+    )
+    .await;
+    let mut pretty = record(2, 0, "l");
+    pretty.message.html = Some("<p>".to_owned());
+    assert_eq!(write(&db.store, &[pretty, record(3, 0, "m")]).await.rows, [refused("23514"), Settled::Ended(Stored)]);
+    assert_eq!(write(&db.store, &[record(4, 0, "n").saying("x")]).await.rows, [Settled::Ended(Stored)]);
+    assert_eq!(db.number("SELECT count(*) FROM messages").await, 2, "what was made up is not kept");
+}
+
+#[tokio::test]
+async fn a_record_taken_in_the_same_batch_is_proof_that_the_database_takes_records() {
+    let db = Database::new().await;
+    // Nothing that is made up passes this.
+    db.run("ALTER TABLE messages ADD CONSTRAINT twilios CHECK ((provider_message_id LIKE 'SM%') IS TRUE)").await;
+    let mut strange = record(1, 0, "k");
+    strange.message.provider_message_id = Some("x".to_owned());
+    let alone = write(&db.store, &[strange.clone()]).await;
+    assert!(matches!(alone.wait, Some(StoreError::RefusesAll(_))), "{:?}", alone.wait);
+    let batch = [strange.clone(), record(2, 0, "l"), record(3, 0, "m").of_kind(Kind::Status)];
+    assert_eq!(write(&db.store, &batch).await.rows[..2], [refused("23514"), Settled::Ended(Stored)]);
+    // One that was there before, or of the other table, proves nothing.
+    let redelivered = [strange, record(2, 0, "l"), record(4, 0, "n").of_kind(Kind::Status)];
+    assert!(write(&db.store, &redelivered).await.wait.is_some());
+}
+
+#[tokio::test]
 async fn a_database_that_cannot_write_now_makes_everybody_wait() {
     let db = Database::new().await;
     let batch = [record(1, 0, "k"), poison(2)];
@@ -83,6 +119,29 @@ async fn connections_that_a_restart_left_behind_cost_nobody_anything() {
     .await;
     let batch = [record(1, 0, "k"), record(2, 0, "l")];
     assert_eq!(outcomes(&db.store, &batch).await, [Redelivered, Stored]);
+}
+
+#[tokio::test]
+async fn a_connection_that_waited_in_vain_for_a_lock_can_be_used_again() {
+    let db = Database::new().await;
+    let connect = async || Store::connect(&db.url, 1).await.unwrap();
+    let (one, two, three) = (connect().await, connect().await, connect().await);
+    let (plain, replay) = ([record(1, 0, "k")], [record(2, 0, "l").replayed(1)]);
+    let letters = [letter(&record(3, 0, "m"), "crash")];
+    one.make_months(plain[0].message.received_at).await.unwrap();
+    let mut other = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(7236834, 1)").execute(&mut *other).await.unwrap();
+    let (plain_waits, replay_waits, letters_wait) =
+        tokio::join!(write(&one, &plain), write(&two, &replay), three.record_dead_letters(&letters));
+    for report in [plain_waits, replay_waits] {
+        assert_eq!(report.rows, [Settled::Waits]);
+        assert!(matches!(report.wait, Some(StoreError::Write(_))), "{:?}", report.wait);
+    }
+    assert!(matches!(letters_wait, Err(StoreError::DeadLetters(_))), "{letters_wait:?}");
+    other.rollback().await.unwrap();
+    assert_eq!(write(&one, &plain).await.rows, [Settled::Ended(Stored)]);
+    assert_eq!(write(&two, &replay).await.rows, [Settled::Ended(Stored)]);
+    three.record_dead_letters(&letters).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,10 +1,9 @@
 //! Which records become rows: one after the other, in every order that matters.
 
 use crate::postgres::Database;
-use crate::records::{MINUTE, Record, START, erased, outcome, outcomes, record, repeat_of};
-use persister::Expired;
+use crate::records::{Dice, MINUTE, Record, erased, outcome, outcomes, record, repeat_of};
 use persister::Outcome::{Redelivered, Stored, Updated};
-use proto::{Kind, Millis};
+use proto::Kind;
 
 const ENDINGS: &str = "SELECT count(*) FROM (SELECT id FROM messages UNION ALL SELECT id FROM message_statuses
     UNION ALL SELECT id FROM duplicates) e";
@@ -14,12 +13,17 @@ impl Database {
         self.number("SELECT count(*) FROM messages").await
     }
 
+    /// Rows that the newest reading still yields.
+    async fn live_rows(&self) -> i64 {
+        self.number("SELECT count(*) FROM messages WHERE superseded_at IS NULL").await
+    }
+
     async fn forget_keys(&self) {
         self.run("TRUNCATE message_keys, past_keys").await;
     }
 
     /// What an erasure does: no row, an entry that says so, a mark on the key.
-    async fn erase(&self, record: &Record) {
+    pub(crate) async fn erase(&self, record: &Record) {
         let id = record.id();
         self.run(&format!(
             "INSERT INTO duplicates SELECT id, received_at, request_id, part, id, channel, source, NULL, 'auto', 'erased',
@@ -226,20 +230,116 @@ async fn what_a_newer_reading_no_longer_yields_is_superseded_and_can_come_back()
 }
 
 #[tokio::test]
-async fn a_replay_whose_reading_gives_another_key_judges_a_repeat_anew() {
+async fn what_a_superseded_row_held_goes_to_the_next_copy() {
     let db = Database::new().await;
-    let (first, repeat, other) = (record(1, 0, "k"), record(2, MINUTE, "k"), record(3, 0, "other"));
-    outcomes(&db.store, &[first.clone(), repeat.clone(), other.clone()]).await;
-    assert_eq!(
-        outcome(&db.store, &repeat.clone().replayed(1)).await,
-        repeat_of(&first),
-        "the same key: the same ending"
-    );
-    assert_eq!(outcome(&db.store, &repeat.clone().keyed("other")).await, repeat_of(&first), "no replay, no correction");
-    assert_eq!(outcome(&db.store, &repeat.clone().keyed("other").replayed(2)).await, repeat_of(&other));
-    assert_eq!(outcome(&db.store, &repeat.clone().keyed("own").replayed(3)).await, Stored);
-    assert_eq!((db.rows().await, db.number(ENDINGS).await), (3, 3));
-    assert_eq!(outcome(&db.store, &repeat).await, Redelivered);
+    let part = |part: u32, parts| record(1, 0, &format!("k{part}")).part(part, parts);
+    outcomes(&db.store, &[part(0, 2), part(1, 2)]).await;
+    assert_eq!(outcome(&db.store, &part(0, 1).replayed(1)).await, Updated);
+    assert_eq!(outcome(&db.store, &part(1, 2)).await, Redelivered, "a late delivery of it brings nothing back");
+    let copy = record(2, MINUTE, "k1");
+    assert_eq!(outcome(&db.store, &copy).await, Stored);
+    // A newer reading has it again, but by now the copy is the message.
+    let back = [part(0, 2).replayed(2), part(1, 2).replayed(3)];
+    assert_eq!(outcomes(&db.store, &back).await, [Updated, repeat_of(&copy)]);
+    assert_eq!((db.live_rows().await, db.number(ENDINGS).await), (2, 3));
+}
+
+#[tokio::test]
+async fn a_superseded_row_that_nobody_replaced_comes_back_as_a_row() {
+    let db = Database::new().await;
+    let part = |part: u32, parts| record(1, 0, &format!("k{part}")).part(part, parts);
+    let repeat = record(2, MINUTE, "k1");
+    outcomes(&db.store, &[part(0, 2), part(1, 2), repeat.clone()]).await;
+    outcome(&db.store, &part(0, 1).replayed(1)).await;
+    // In one batch with its repeat, which stays one.
+    let back = [part(0, 2).replayed(2), part(1, 2).replayed(3), repeat.clone().replayed(4)];
+    assert_eq!(outcomes(&db.store, &back).await, [Updated, Updated, repeat_of(&part(1, 2))]);
+    assert_eq!(outcome(&db.store, &record(3, 2 * MINUTE, "k1")).await, repeat_of(&part(1, 2)));
+    assert_eq!((db.live_rows().await, db.number(ENDINGS).await), (2, 4));
+}
+
+#[tokio::test]
+async fn a_replay_makes_a_row_of_the_repeat_of_what_was_superseded() {
+    for together in [true, false] {
+        let db = Database::new().await;
+        let part = |part: u32, parts| record(1, 0, &format!("k{part}")).part(part, parts);
+        let (one, two) = (record(2, MINUTE, "k1"), record(3, 2 * MINUTE, "k1"));
+        outcomes(&db.store, &[part(0, 2), part(1, 2), one.clone(), two.clone()]).await;
+        let replay = [part(0, 1).replayed(1), one.clone().replayed(2), two.clone().replayed(3)];
+        let endings = if together {
+            outcomes(&db.store, &replay).await
+        } else {
+            outcome(&db.store, &replay[0]).await;
+            assert_eq!(outcome(&db.store, &one).await, repeat_of(&part(1, 2)), "no replay, no change");
+            [vec![Updated], outcomes(&db.store, &replay[1..]).await].concat()
+        };
+        assert_eq!(endings, [Updated, Stored, repeat_of(&one)]);
+        assert_eq!((db.live_rows().await, db.number(ENDINGS).await), (2, 4));
+        assert_eq!(outcomes(&db.store, &replay).await, [Redelivered, Redelivered, repeat_of(&one)]);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_of_what_became_a_repeat_itself_is_judged_by_who_holds_the_key() {
+    let db = Database::new().await;
+    let part = |part: u32, parts| record(1, 0, &format!("k{part}")).part(part, parts);
+    let (repeat, holder) = (record(2, MINUTE, "k1"), record(3, 2 * MINUTE, "k1"));
+    outcomes(&db.store, &[part(0, 2), part(1, 2), repeat.clone()]).await;
+    outcome(&db.store, &part(0, 1).replayed(1)).await;
+    assert_eq!(outcome(&db.store, &holder).await, Stored);
+    assert_eq!(outcome(&db.store, &part(1, 2).replayed(2)).await, repeat_of(&holder));
+    assert_eq!(outcome(&db.store, &repeat.replayed(3)).await, repeat_of(&holder));
+    assert_eq!((db.live_rows().await, db.number(ENDINGS).await), (2, 4));
+}
+
+#[tokio::test]
+async fn a_repeat_whose_reading_gives_another_key_waits_for_its_original_to_be_read_anew() {
+    let db = Database::new().await;
+    let (first, repeat) = (record(1, 0, "k"), record(2, MINUTE, "k"));
+    outcomes(&db.store, &[first.clone(), repeat.clone()]).await;
+    assert_eq!(outcome(&db.store, &repeat.clone().keyed("new").replayed(1)).await, repeat_of(&first));
+    assert_eq!(db.rows().await, 1);
+    // Read anew, it has the same key again: still one message, also when the keys are gone.
+    assert_eq!(outcome(&db.store, &first.clone().keyed("new").replayed(2)).await, Updated);
+    db.forget_keys().await;
+    assert_eq!(outcome(&db.store, &repeat.clone().keyed("new").replayed(3)).await, repeat_of(&first));
+    // And so under the next key, whoever is read first.
+    assert_eq!(outcome(&db.store, &repeat.clone().keyed("newer").replayed(4)).await, repeat_of(&first));
+    assert_eq!(outcome(&db.store, &first.clone().keyed("newer").replayed(5)).await, Updated);
+    assert_eq!(outcome(&db.store, &repeat.keyed("newer").replayed(6)).await, repeat_of(&first));
+    assert_eq!((db.rows().await, db.number(ENDINGS).await), (1, 2));
+}
+
+#[tokio::test]
+async fn a_repeat_is_judged_anew_where_both_were_read_to_keys_of_their_own() {
+    for together in [true, false] {
+        let db = Database::new().await;
+        let (first, repeat, other) = (record(1, 0, "k"), record(2, MINUTE, "k"), record(3, 0, "other"));
+        outcomes(&db.store, &[first.clone(), repeat.clone(), other.clone()]).await;
+        assert_eq!(outcome(&db.store, &repeat.clone().replayed(1)).await, repeat_of(&first), "the same key");
+        assert_eq!(outcome(&db.store, &repeat.clone().keyed("other")).await, repeat_of(&first), "no replay");
+        let replay = [first.clone().keyed("its own").replayed(2), repeat.clone().keyed("other").replayed(3)];
+        if together {
+            assert_eq!(outcomes(&db.store, &replay).await, [Updated, repeat_of(&other)]);
+        } else {
+            assert_eq!(outcome(&db.store, &replay[0]).await, Updated);
+            assert_eq!(outcome(&db.store, &replay[1]).await, repeat_of(&other));
+        }
+        let again = [other.keyed("the other's own").replayed(4), repeat.clone().keyed("own").replayed(5)];
+        assert_eq!(outcomes(&db.store, &again).await, [Updated, Stored]);
+        assert_eq!((db.rows().await, db.number(ENDINGS).await), (3, 3));
+        assert_eq!(outcome(&db.store, &repeat).await, Redelivered);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_of_what_was_erased_stays_one_under_any_key() {
+    let db = Database::new().await;
+    let (first, repeat) = (record(1, 0, "k"), record(2, MINUTE, "k"));
+    outcomes(&db.store, &[first.clone(), repeat.clone()]).await;
+    db.erase(&first).await;
+    assert_eq!(outcome(&db.store, &repeat.keyed("new").replayed(1)).await, repeat_of(&first));
+    assert_eq!(db.rows().await, 0);
 }
 
 #[tokio::test]
@@ -259,19 +359,58 @@ async fn replaying_everything_into_empty_tables_gives_the_same_rows() {
     assert_eq!(db.texts(all).await, before);
 }
 
+/// Requests of several parts, some of them copies of others; keys that change once; readings that yield more parts or
+/// fewer; replays of some requests in any order. In the end a replay of all in order, twice, since a repeat may come
+/// before what becomes of its original.
 #[tokio::test]
-async fn expired_keys_go_and_the_others_stay() {
-    let db = Database::new().await;
-    let (first, second, kept) = (record(1, 0, "k"), record(2, 30 * MINUTE, "k"), record(3, 60 * MINUTE, "l"));
-    outcomes(&db.store, &[first.clone(), second, kept.clone(), record(4, 0, "e")]).await;
-    db.erase(&record(4, 0, "e")).await;
-    let at = |ms| Millis::from_unix(START + ms).unwrap();
-    let before = at(60 * MINUTE);
-    let swept = db.store.delete_expired_keys(Expired { before, erased_before: at(0) }, 1000).await.unwrap();
-    assert_eq!((swept.deleted, swept.at_end), (2, true));
-    assert_eq!(db.number("SELECT count(*) FROM message_keys").await, 2);
-    let later = Expired { before, erased_before: at(1_000 * 86_400_000) };
-    assert_eq!(db.store.delete_expired_keys(later, 1000).await.unwrap().deleted, 1);
-    assert_eq!(outcome(&db.store, &kept).await, Redelivered);
-    assert_eq!(outcome(&db.store, &first).await, Redelivered);
+async fn whatever_was_replayed_before_each_message_of_the_last_reading_is_one_row() {
+    for seed in 0..6_u64 {
+        let db = Database::new().await;
+        let mut dice = Dice(seed);
+        let requests: Vec<(u128, Vec<u64>)> =
+            (0..25).map(|request| (request, (0..=dice.below(3)).map(|_| dice.below(20)).collect())).collect();
+        let mut sequence = 0;
+        let mut read = |request: &(u128, Vec<u64>), parts: usize, keys: u64, replay: bool| -> Vec<Record> {
+            let (number, messages) = request;
+            let one = |(part, message): (usize, &u64)| {
+                sequence += 1;
+                let record = record(*number, i64::try_from(*number).unwrap() * 1000, &format!("{keys}/{message}"))
+                    .part(u32::try_from(part).unwrap(), u32::try_from(parts).unwrap())
+                    .saying(&format!("message {message}"));
+                if replay { record.replayed(sequence) } else { record }
+            };
+            messages.iter().take(parts).enumerate().map(one).collect()
+        };
+        let first: Vec<Record> = requests.iter().flat_map(|request| read(request, request.1.len(), 0, false)).collect();
+        outcomes(&db.store, &dice.shuffled(first)).await;
+        for _ in 0..3 {
+            let some: Vec<_> = dice.shuffled(requests.clone()).into_iter().take(12).collect();
+            for batch in some.chunks(1 + usize::try_from(dice.below(6)).unwrap()) {
+                let mut records = Vec::new();
+                for request in batch {
+                    let fewer = usize::try_from(dice.below(2)).unwrap();
+                    records.extend(read(request, request.1.len().saturating_sub(fewer).max(1), 1, true));
+                }
+                outcomes(&db.store, &records).await;
+            }
+        }
+        let last: Vec<usize> = requests
+            .iter()
+            .map(|(_, messages)| messages.len().saturating_sub(usize::from(seed % 2 == 0)).max(1))
+            .collect();
+        for _ in 0..2 {
+            for (request, parts) in requests.iter().zip(&last) {
+                outcomes(&db.store, &read(request, *parts, 1, true)).await;
+            }
+        }
+        let mut expected: Vec<String> = requests
+            .iter()
+            .zip(&last)
+            .flat_map(|((_, messages), parts)| messages.iter().take(*parts).map(|message| format!("message {message}")))
+            .collect();
+        expected.sort();
+        expected.dedup();
+        let live = "SELECT text FROM messages WHERE superseded_at IS NULL ORDER BY text COLLATE \"C\"";
+        assert_eq!(db.texts(live).await, expected, "seed {seed}");
+    }
 }

@@ -14,3 +14,5 @@ mod judging;
 mod tables;
 #[cfg(test)]
 mod together;
+#[cfg(test)]
+mod upkeep;

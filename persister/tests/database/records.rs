@@ -5,8 +5,8 @@ use proto::canonical::StatusFields;
 use proto::kind::Class;
 use proto::subject::SourceName;
 use proto::{
-    CanonicalMessage, Channel, DedupKey, DedupRule, HashKey, KeyHasher, Kind, Millis, Party, Policy, Recipient,
-    RecordEnvelope, Verified, id,
+    CanonicalMessage, Channel, DeadLetterEnvelope, DedupKey, DedupRule, HashKey, KeyHasher, Kind, Millis, Party,
+    Policy, Recipient, RecordEnvelope, Stage, Verified, id,
 };
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -171,4 +171,38 @@ pub(crate) fn repeat_of(record: &Record) -> Outcome {
 /// The outcome of an erased record or of its repeat.
 pub(crate) fn erased(record: &Record) -> Outcome {
     Outcome::Erased { original_id: record.id() }
+}
+
+/// The dead letter of a record.
+pub(crate) fn letter(record: &Record, reason: &str) -> DeadLetterEnvelope {
+    DeadLetterEnvelope {
+        stage: Stage::Normalizer,
+        record: record.id(),
+        part: 0,
+        request_id: record.message.request_id,
+        received_at: record.message.received_at,
+        channel: record.message.channel,
+        source: record.envelope.source.clone(),
+        reason: reason.to_owned(),
+        detail: "a sentence\0".to_owned(),
+    }
+}
+
+/// A generator of numbers that is the same in every run.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    /// The list in another order.
+    pub(crate) fn shuffled<T>(&mut self, mut list: Vec<T>) -> Vec<T> {
+        for end in (1..list.len()).rev() {
+            list.swap(end, usize::try_from(self.below(end as u64 + 1)).unwrap());
+        }
+        list
+    }
 }

@@ -1,11 +1,11 @@
 //! The tables: every column, the months, dead letters, and what can be looked up.
 
 use crate::postgres::Database;
-use crate::records::{MINUTE, Record, START, outcome, outcomes, record};
+use crate::records::{MINUTE, Record, START, letter, outcome, outcomes, record};
 use persister::Outcome::{Redelivered, Stored};
 use persister::{Ending, Query};
 use proto::kind::Class;
-use proto::{Attachment, DeadLetterEnvelope, Kind, Millis, Recipient, Role, Stage, Truncation};
+use proto::{Attachment, Kind, Millis, Recipient, Role, Truncation};
 
 /// A record with something in every field.
 fn full(kind: Kind) -> Record {
@@ -67,6 +67,15 @@ async fn every_field_of_a_record_has_its_column() {
 }
 
 #[tokio::test]
+async fn long_texts_are_compressed_with_lz4_where_the_server_has_it() {
+    let db = Database::new().await;
+    outcome(&db.store, &record(1, 0, "k").saying(&"Lorem ipsum ".repeat(1000))).await;
+    let lz4 = "SELECT count(*) FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
+    let expected = if db.number(lz4).await == 1 { "lz4" } else { "pglz" };
+    assert_eq!(db.texts("SELECT pg_column_compression(text) FROM messages").await, [expected]);
+}
+
+#[tokio::test]
 async fn two_persisters_can_make_the_same_months() {
     let db = Database::new().await;
     let other = persister::Store::connect(&db.url, 2).await.unwrap();
@@ -105,20 +114,6 @@ async fn a_month_is_made_while_somebody_reads() {
     sqlx::query("SELECT count(*) FROM messages").execute(&mut *reader).await.unwrap();
     assert_eq!(outcome(&db.store, &record(2, 40 * 24 * 60 * MINUTE, "l")).await, Stored);
     reader.rollback().await.unwrap();
-}
-
-fn letter(record: &Record, reason: &str) -> DeadLetterEnvelope {
-    DeadLetterEnvelope {
-        stage: Stage::Normalizer,
-        record: record.id(),
-        part: 0,
-        request_id: record.message.request_id,
-        received_at: record.message.received_at,
-        channel: record.message.channel,
-        source: record.envelope.source.clone(),
-        reason: reason.to_owned(),
-        detail: "a sentence\0".to_owned(),
-    }
 }
 
 #[tokio::test]

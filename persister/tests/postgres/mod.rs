@@ -64,6 +64,11 @@ impl Database {
     }
 }
 
+/// Where another database of the tests' server is.
+pub(crate) fn url_of(name: &str) -> String {
+    server().url(name)
+}
+
 /// Asks again until the answer is yes; fails after ten seconds.
 pub(crate) async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
