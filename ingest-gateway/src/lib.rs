@@ -27,6 +27,7 @@ pub mod throttle;
 pub mod ticket;
 
 pub mod body;
+pub mod group;
 pub mod intake;
 pub mod probe;
 pub mod store;
@@ -49,6 +50,7 @@ use tracing::{error, info};
 use crate::body::Budget;
 use crate::clock::BrokerClock;
 use crate::gateway::Gateway;
+use crate::group::Group;
 use crate::intake::State;
 use crate::metrics::GatewayMetrics;
 use crate::probe::Prober;
@@ -91,7 +93,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
 
     let (clock, pulse) = (Arc::<BrokerClock>::default(), Arc::new(Pulse::new(Instant::now())));
     let (metrics, budget) = (Arc::new(GatewayMetrics::new()), Budget::new(config.body_budget));
-    let store = Store::new(nats.clone(), Arc::clone(&pulse));
+    let group = nats.commits_groups().then(|| Group::new(nats.clone()));
+    let (group, commits) = group.unzip();
+    let store = Store::new(nats.clone(), Arc::clone(&pulse), group);
     let prober = Prober {
         nats,
         store: store.clone(),
@@ -116,6 +120,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     };
     let shutdown = context.shutdown.clone();
     let answer = move |request, peer| Arc::clone(&gateway).answer(request, peer);
+    if let Some(commits) = commits {
+        context.tasks.spawn("group-commit", commits);
+    }
     context.tasks.spawn("http", serve(listener, answer, limits, shutdown.clone()));
     context.tasks.spawn("probe", prober.run(shutdown.clone()));
     context.tasks.spawn("tidy", tidy(current, budget, metrics, shutdown.clone()));

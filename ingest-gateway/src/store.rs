@@ -16,6 +16,7 @@ use runtime::nats::Nats;
 use runtime::publish::{Outgoing, Patience, PublishError, headers};
 use tokio::time::{Instant, sleep};
 
+use crate::group::Group;
 use crate::pulse::Pulse;
 
 /// How often a lost connection is looked at while a request waits for it.
@@ -46,12 +47,13 @@ pub enum StoreError {
 pub struct Store {
     nats: Nats,
     pulse: Arc<Pulse>,
+    group: Option<Group>,
 }
 
 impl Store {
-    /// Over this connection; what it hears of `RAW` goes to `pulse`.
-    pub fn new(nats: Nats, pulse: Arc<Pulse>) -> Self {
-        Self { nats, pulse }
+    /// Over this connection, or together with others through `group`; what it hears of `RAW` goes to `pulse`.
+    pub fn new(nats: Nats, pulse: Arc<Pulse>, group: Option<Group>) -> Self {
+        Self { nats, pulse, group }
     }
 
     /// Stores a request in `RAW`; its sequence there.
@@ -76,7 +78,13 @@ impl Store {
             body
         };
         let bytes = payload.len();
-        let published = self.publish(subject, &envelope, payload, deadline).await;
+        let published = match &self.group {
+            Some(group) => match message(subject, &envelope, &payload) {
+                Some(message) => group.publish(message, deadline).await.map(|published| published.sequence),
+                None => Err(unwritable()),
+            },
+            None => self.publish(subject, &envelope, payload, deadline).await,
+        };
         match &published {
             Ok(_) => self.pulse.acknowledged(bytes, std::time::Instant::now()),
             Err(PublishError::Full(_)) => self.pulse.full(bytes),
@@ -146,13 +154,18 @@ impl Store {
         payload: Bytes,
         deadline: Instant,
     ) -> Result<u64, PublishError> {
-        let id = envelope.id.to_string();
-        let message = || {
-            let headers = headers(&id, envelope.to_pairs())?;
-            Some(Outgoing { subject: subject.to_owned(), headers, payload: payload.clone() })
-        };
-        self.nats.publish(message, Patience::Until(deadline)).await.map(|published| published.sequence)
+        let make = || message(subject, envelope, &payload);
+        self.nats.publish(make, Patience::Until(deadline)).await.map(|published| published.sequence)
     }
+}
+
+fn message(subject: &str, envelope: &RawEnvelope, payload: &Bytes) -> Option<Outgoing> {
+    let headers = headers(&envelope.id.to_string(), envelope.to_pairs())?;
+    Some(Outgoing { subject: subject.to_owned(), headers, payload: payload.clone() })
+}
+
+fn unwritable() -> PublishError {
+    PublishError::Unacceptable("one of its headers cannot be written".into())
 }
 
 fn left(deadline: Instant) -> Duration {

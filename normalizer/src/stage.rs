@@ -171,7 +171,7 @@ impl Normalizer {
     async fn publish(&self, mut moving: Vec<Moving>) -> Vec<Settled> {
         let patience = Patience::UntilShutdown(&self.shutdown);
         let records: Vec<&Outbound> = moving.iter().flat_map(|moving| &moving.records).collect();
-        let mut stored = self.nats.publish_all(&records, |record| record.message(), patience).await.into_iter();
+        let mut stored = self.nats.publish_group(&records, |record| record.message(), patience).await.into_iter();
         let stored: Vec<Vec<_>> =
             moving.iter().map(|moving| stored.by_ref().take(moving.records.len()).collect()).collect();
         for (moving, stored) in moving.iter_mut().zip(&stored) {

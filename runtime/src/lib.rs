@@ -2,7 +2,8 @@
 //!
 //! Read in this order: [`process`] is what happens around a role's own work; [`config`], [`telemetry`], [`health`],
 //! [`admin`], [`signals`] and [`tasks`] are its parts. [`nats`], [`topology`], [`provision`] and [`stream_info`] are
-//! the broker; [`publish`] and [`bodies`] go out to it; [`feed`], [`delivery`] and [`worker`] come in from it; [`trim`]
+//! the broker; [`publish`], [`group_commit`] and
+//! [`bodies`] go out to it; [`feed`], [`delivery`] and [`worker`] come in from it; [`trim`]
 //! and [`backlog`] keep watch over it.
 
 pub mod process;
@@ -21,6 +22,7 @@ pub mod stream_info;
 pub mod topology;
 
 pub mod bodies;
+pub mod group_commit;
 pub mod publish;
 
 pub mod delivery;

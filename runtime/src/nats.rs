@@ -58,6 +58,7 @@ pub struct Nats {
     forced: Counter,
     told_waiting_at: Arc<Mutex<Option<Instant>>>,
     waits: Counter,
+    group_commit: bool,
 }
 
 impl Nats {
@@ -112,6 +113,7 @@ impl Nats {
             forced: counter!("penstock_nats_reconnects_forced_total"),
             told_waiting_at: Arc::default(),
             waits: counter!("penstock_publish_waits_total"),
+            group_commit: config.group_commit,
         })
     }
 
@@ -123,6 +125,11 @@ impl Nats {
     /// The `JetStream` context.
     pub fn jetstream(&self) -> &Context {
         &self.jetstream
+    }
+
+    /// Whether messages that go together are committed together.
+    pub fn commits_groups(&self) -> bool {
+        self.group_commit
     }
 
     /// A publish was acknowledged, or refused by a server that is awake.

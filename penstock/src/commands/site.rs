@@ -255,7 +255,7 @@ impl Site {
             Ok(Err(error)) => return Err(unreachable().because(error)),
             Err(elapsed) => return Err(unreachable().because(elapsed)),
         }
-        let settings = runtime::config::Nats { url: Some(url.clone()), replicas: 1 };
+        let settings = runtime::config::Nats { url: Some(url.clone()), replicas: 1, group_commit: false };
         let health = Health::default().dependency("nats");
         let nats = Nats::connect(&settings, ROLE, PUBLISH, health).await.map_err(|e| unreachable().because(e))?;
         match tokio::time::timeout(CONNECT, nats.client().flush()).await {
