@@ -48,8 +48,9 @@ pub const ROLE: Role = Role {
 
 async fn start(mut context: Context) -> Result<Context, StartError> {
     let Config { nats: nats_config, dedup: config, .. } = &context.config;
+    let streams = context.health.dependency("streams");
     let nats = Nats::connect(nats_config, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
-    nats.check_until_known(&[CANONICAL, UNIQUE, DUPLICATES, DLQ, BODIES], &[(CANONICAL, CONSUMER)]).await?;
+    nats.check_until_known(&[CANONICAL, UNIQUE, DUPLICATES, DLQ, BODIES], &[(CANONICAL, CONSUMER)], &streams).await?;
 
     let metrics = Arc::new(Metrics::new(&context.config));
     let claims = Claims::of(config);

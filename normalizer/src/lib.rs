@@ -56,8 +56,9 @@ pub const ROLE: Role = Role {
 
 async fn start(mut context: Context) -> Result<Context, StartError> {
     let config = context.config.clone();
+    let streams = context.health.dependency("streams");
     let nats = Nats::connect(&config.nats, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
-    nats.check_until_known(&[RAW, REPLAY, CANONICAL, DLQ, BODIES], &CONSUMERS).await?;
+    nats.check_until_known(&[RAW, REPLAY, CANONICAL, DLQ, BODIES], &CONSUMERS, &streams).await?;
 
     let metrics = Arc::new(Metrics::new(&config));
     let (sources, current) = tokio::sync::watch::channel(Arc::new(Sources::read(&config)?));

@@ -50,8 +50,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let database = context.health.dependency("postgres");
     let url = config.postgres.url.as_ref().map_or("", |url| url.expose_secret());
     let store = Arc::new(Store::connect(url, config.postgres.max_connections).await?);
+    let streams = context.health.dependency("streams");
     let nats = Nats::connect(&config.nats, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
-    nats.check_until_known(&[UNIQUE, DUPLICATES, DLQ, BODIES], &[UNIQUES, REPEATS, LETTERS]).await?;
+    nats.check_until_known(&[UNIQUE, DUPLICATES, DLQ, BODIES], &[UNIQUES, REPEATS, LETTERS], &streams).await?;
     check_schema_until_known(&store, &database).await?;
 
     let metrics = Arc::new(Metrics::new(&config));
