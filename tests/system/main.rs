@@ -26,3 +26,4 @@ mod statuses;
 mod streams;
 mod text;
 mod trimming;
+mod users;
