@@ -19,7 +19,7 @@ use runtime::nats::Nats;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, CANONICAL, DLQ, DUPLICATES, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
-use runtime::{backlog, trimmer, worker};
+use runtime::{backlog, process, trimmer, worker};
 
 use crate::decide::Claims;
 use crate::metrics::Metrics;
@@ -60,6 +60,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
         let stage = Dedup::new(nats.clone(), claims, Arc::clone(&metrics));
         context.tasks.spawn("dedup", worker::run(nats.clone(), feed, stage, context.shutdown.clone()));
     }
+    let reload =
+        process::follow(context.loaded.clone(), context.shutdown.clone(), move |config| metrics.follow(config));
+    context.tasks.spawn("reload", reload);
     let backlog = backlog::run(nats.clone(), ROLE.name, vec![(CANONICAL, CONSUMER)], context.shutdown.clone());
     context.tasks.spawn("backlog", backlog);
     let retention = Retention {

@@ -12,7 +12,7 @@ use runtime::nats::Nats;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, DLQ, DUPLICATES, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
-use runtime::{backlog, backoff::Backoff, trimmer, worker};
+use runtime::{backlog, backoff::Backoff, process, trimmer, worker};
 use secrecy::ExposeSecret as _;
 use tracing::warn;
 
@@ -84,6 +84,10 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let letters = Letters { store: Arc::clone(&store), database: database.clone(), shutdown: context.shutdown.clone() };
     context.tasks.spawn(consumer, worker::run(nats.clone(), feed, letters, context.shutdown.clone()));
 
+    let counting = Arc::clone(&metrics);
+    let reload =
+        process::follow(context.loaded.clone(), context.shutdown.clone(), move |config| counting.follow(config));
+    context.tasks.spawn("reload", reload);
     let backlog = backlog::run(nats.clone(), ROLE.name, vec![UNIQUES, REPEATS], context.shutdown.clone());
     context.tasks.spawn("backlog", backlog);
     for retention in retentions(&config) {
