@@ -445,4 +445,56 @@ mod tests {
         assert_eq!(consumers_of(topology::CANONICAL, &newer).into_iter().collect::<Vec<_>>(), ["audit", "dedup"]);
         assert!(!layout_is_known(&lost));
     }
+
+    /// A server of this version that has no stream, with just enough of the protocol for that.
+    async fn server_without_streams(version: &'static str) -> String {
+        use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+        const NO_STREAM: &str = r#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let port = address.port();
+        let serving = async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            let (read, mut write) = socket.into_split();
+            let mut read = BufReader::new(read);
+            let info = format!(
+                r#"INFO {{"server_id":"S","server_name":"S","version":"{version}","go":"go","host":"127.0.0.1","port":{port},"headers":true,"max_payload":1048576,"proto":1,"client_id":1}}"#
+            );
+            write.write_all(format!("{info}\r\n").as_bytes()).await.unwrap();
+            let (mut line, mut inbox) = (String::new(), String::new());
+            while read.read_line(&mut line).await.unwrap() > 0 {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let answer = match words.as_slice() {
+                    ["PING"] => "PONG\r\n".to_owned(),
+                    ["SUB", _, sid] => {
+                        (*sid).clone_into(&mut inbox);
+                        String::new()
+                    }
+                    ["PUB", _, reply, length] => {
+                        let mut payload = vec![0; length.parse::<usize>().unwrap() + 2];
+                        read.read_exact(&mut payload).await.unwrap();
+                        format!("MSG {reply} {inbox} {}\r\n{NO_STREAM}\r\n", NO_STREAM.len())
+                    }
+                    _ => String::new(),
+                };
+                write.write_all(answer.as_bytes()).await.unwrap();
+                line.clear();
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "ends with the test")]
+        drop(tokio::spawn(serving));
+        format!("nats://{address}")
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_too_old_is_refused_also_where_it_is_asked_before_the_connection_is_there() {
+        let url = server_without_streams("2.10.29").await;
+        let environment: config::Environment = [("PENSTOCK__NATS__URL".to_owned(), url)].into_iter().collect();
+        let requirements = config::Requirements::every(config::Need::Optional);
+        let config = config::Config::load_for(None, &environment, requirements).unwrap();
+        let health = crate::health::Health::default().dependency("nats");
+        let nats = Nats::connect(&config.nats, "admin", Duration::from_secs(5), health).await.unwrap();
+        let error = nats.check_streams(&[topology::RAW]).await.unwrap_err().to_string();
+        assert!(error.contains("there is no such stream") && error.contains("2.10.29"), "{error}");
+    }
 }
