@@ -204,7 +204,7 @@ impl Nats {
         for stream in streams.iter().filter_map(|name| topology::stream(name)) {
             match self.stream_info(stream.name).await {
                 Ok(info) => {
-                    wrong.extend(faults_of_stream(stream, &info).iter().map(|f| format!("{}: {f}", stream.name)))
+                    wrong.extend(faults_of_stream(stream, &info).iter().map(|f| format!("{}: {f}", stream.name)));
                 }
                 Err(error) if error.is_missing() => wrong.push(format!("{}: there is no such stream", stream.name)),
                 Err(error) => return Err(ProvisionError::Looking(error)),
@@ -430,7 +430,7 @@ mod tests {
         assert_eq!(fault_of_server("2.15.1"), None);
     }
 
-    fn stream_info(metadata: serde_json::Value) -> StreamInfo {
+    fn stream_info(metadata: &serde_json::Value) -> StreamInfo {
         let state = serde_json::json!({
             "messages": 0, "bytes": 0, "first_seq": 0, "first_ts": "0001-01-01T00:00:00Z", "last_seq": 0,
         });
@@ -439,9 +439,9 @@ mod tests {
 
     #[test]
     fn a_stream_whose_metadata_was_lost_still_has_its_consumers() {
-        let lost = stream_info(serde_json::json!({}));
+        let lost = stream_info(&serde_json::json!({}));
         assert_eq!(consumers_of(topology::CANONICAL, &lost).into_iter().collect::<Vec<_>>(), ["dedup"]);
-        let newer = stream_info(serde_json::json!({ CONSUMERS_KEY: "dedup,audit" }));
+        let newer = stream_info(&serde_json::json!({ CONSUMERS_KEY: "dedup,audit" }));
         assert_eq!(consumers_of(topology::CANONICAL, &newer).into_iter().collect::<Vec<_>>(), ["audit", "dedup"]);
         assert!(!layout_is_known(&lost));
     }

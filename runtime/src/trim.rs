@@ -113,10 +113,9 @@ pub fn needed_from(view: &View) -> Result<u64, Stopped> {
     view.consumers.iter().try_fold(end, |lowest, consumer| {
         let progress = consumer.ok_or(Stopped::ConsumerMissing)?;
         Ok(lowest.min(match progress.reads {
-            Reads::Everything => progress.ack_floor.saturating_add(1),
             Reads::Filtered { next: Some(next) } => next,
             Reads::Filtered { next: None } if progress.waiting == 0 => end,
-            Reads::Filtered { next: None } => progress.ack_floor.saturating_add(1),
+            Reads::Filtered { next: None } | Reads::Everything => progress.ack_floor.saturating_add(1),
         }))
     })
 }
