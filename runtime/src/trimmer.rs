@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::error_chain::Chain;
 use crate::nats::Nats;
-use crate::provision::{consumers_of, layout_is_known};
+use crate::properties::{consumers_of, layout_is_known};
 use crate::stream_info::{ConsumerInfo, InfoError, StreamInfo, broker_millis};
 use crate::tasks::Outcome;
 use crate::topology;
