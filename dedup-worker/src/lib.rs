@@ -19,7 +19,7 @@ use runtime::nats::Nats;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, CANONICAL, DLQ, DUPLICATES, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
-use runtime::{backlog, trimmer, worker};
+use runtime::{backlog, process, trimmer, worker};
 
 use crate::decide::Claims;
 use crate::metrics::Metrics;
@@ -49,8 +49,9 @@ pub const ROLE: Role = Role {
 
 async fn start(mut context: Context) -> Result<Context, StartError> {
     let Config { nats: nats_config, dedup: config, .. } = &context.config;
+    let streams = context.health.dependency("streams");
     let nats = Nats::connect(nats_config, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
-    nats.check_until_known(&[CANONICAL, UNIQUE, DUPLICATES, DLQ, BODIES], &[(CANONICAL, CONSUMER)]).await?;
+    nats.check_until_known(&[CANONICAL, UNIQUE, DUPLICATES, DLQ, BODIES], &[(CANONICAL, CONSUMER)], &streams).await?;
 
     let metrics = Arc::new(Metrics::new(&context.config));
     let claims = Claims::of(config);
@@ -60,6 +61,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
         let stage = Dedup::new(nats.clone(), claims, Arc::clone(&metrics), context.shutdown.clone());
         context.tasks.spawn("dedup", worker::run(nats.clone(), feed, stage, context.shutdown.clone()));
     }
+    let reload =
+        process::follow(context.loaded.clone(), context.shutdown.clone(), move |config| metrics.follow(config));
+    context.tasks.spawn("reload", reload);
     let backlog = backlog::run(nats.clone(), ROLE.name, vec![(CANONICAL, CONSUMER)], context.shutdown.clone());
     context.tasks.spawn("backlog", backlog);
     let retention = Retention {

@@ -1,6 +1,7 @@
 //! Every metric the dedup worker exports. Nothing else in this crate names one.
 
 use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 use proto::Channel;
@@ -38,10 +39,12 @@ impl Outcome {
     }
 }
 
+type Sources = HashMap<(Channel, SourceName, Outcome), Counter>;
+
 /// Handles are looked up once; the hot path only adds to them.
 #[derive(Debug)]
 pub struct Metrics {
-    sources: HashMap<(Channel, SourceName, Outcome), Counter>,
+    sources: RwLock<Sources>,
     /// Time from taken to answered for, per batch.
     pub batch_seconds: Histogram,
     /// Records in a batch.
@@ -59,17 +62,8 @@ impl Metrics {
         describe_histogram!(BATCH_MESSAGES, "Records in a batch of the dedup worker.");
         describe_counter!(DEAD_LETTERS, "Messages that a stage gave up on, by reason.");
         describe_counter!(RETRIES, "Records that the dedup worker gave back to be tried again.");
-        let mut sources = HashMap::new();
-        for source in &config.sources {
-            let (Ok(channel), Ok(name)) = (source.channel.parse::<Channel>(), SourceName::parse(&source.name)) else {
-                continue;
-            };
-            for outcome in Outcome::ALL {
-                sources.insert((channel, name.clone(), outcome), messages(channel, name.as_str(), outcome));
-            }
-        }
         Self {
-            sources,
+            sources: RwLock::new(counters(config)),
             batch_seconds: histogram!(BATCH_SECONDS),
             batch_messages: histogram!(BATCH_MESSAGES),
             dead: Why::ALL.map(Why::as_str).map(|reason| (reason, dead_letters(reason))).into(),
@@ -84,10 +78,15 @@ impl Metrics {
         }
     }
 
+    /// From here on counts by the sources of this configuration. A counter that was there goes on.
+    pub fn follow(&self, config: &Config) {
+        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = counters(config);
+    }
+
     /// Counts one record. A source that is not configured (any more) is counted under `unknown`: labels are a closed
     /// set.
     pub fn count(&self, channel: Channel, source: &SourceName, outcome: Outcome) {
-        match self.sources.get(&(channel, source.clone(), outcome)) {
+        match self.sources.read().unwrap_or_else(PoisonError::into_inner).get(&(channel, source.clone(), outcome)) {
             Some(counter) => counter.increment(1),
             None => messages(channel, "unknown", outcome).increment(1),
         }
@@ -96,6 +95,19 @@ impl Metrics {
 
 fn dead_letters(reason: &'static str) -> Counter {
     counter!(DEAD_LETTERS, "stage" => "dedup", "reason" => reason)
+}
+
+fn counters(config: &Config) -> Sources {
+    let mut sources = HashMap::new();
+    for source in &config.sources {
+        let (Ok(channel), Ok(name)) = (source.channel.parse::<Channel>(), SourceName::parse(&source.name)) else {
+            continue;
+        };
+        for outcome in Outcome::ALL {
+            sources.insert((channel, name.clone(), outcome), messages(channel, name.as_str(), outcome));
+        }
+    }
+    sources
 }
 
 fn messages(channel: Channel, source: &str, outcome: Outcome) -> Counter {

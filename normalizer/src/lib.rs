@@ -20,7 +20,7 @@ use runtime::nats::Nats;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, CANONICAL, DLQ, DUPLICATES, HELD, RAW, REPLAY, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
-use runtime::{backlog, trimmer, worker};
+use runtime::{backlog, process, trimmer, worker};
 
 use crate::metrics::Metrics;
 use crate::sources::Sources;
@@ -57,8 +57,9 @@ pub const ROLE: Role = Role {
 
 async fn start(mut context: Context) -> Result<Context, StartError> {
     let config = context.config.clone();
+    let streams = context.health.dependency("streams");
     let nats = Nats::connect(&config.nats, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
-    nats.check_until_known(&[RAW, REPLAY, CANONICAL, DLQ, BODIES], &CONSUMERS).await?;
+    nats.check_until_known(&[RAW, REPLAY, CANONICAL, DLQ, BODIES], &CONSUMERS, &streams).await?;
 
     let metrics = Arc::new(Metrics::new(&config));
     let (sources, current) = tokio::sync::watch::channel(Arc::new(Sources::read(&config)?));
@@ -73,7 +74,11 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
             context.tasks.spawn(consumer, worker::run(nats.clone(), feed, stage, context.shutdown.clone()));
         }
     }
-    context.tasks.spawn("reload", sources::follow(context.loaded.clone(), sources, context.shutdown.clone()));
+    let reload = process::follow(context.loaded.clone(), context.shutdown.clone(), move |config| {
+        metrics.follow(config);
+        sources::follow(config, &sources);
+    });
+    context.tasks.spawn("reload", reload);
     let backlog = backlog::run(nats.clone(), ROLE.name, CONSUMERS.to_vec(), context.shutdown.clone());
     context.tasks.spawn("backlog", backlog);
     for retention in retentions(&config) {

@@ -8,11 +8,8 @@ use std::time::Duration;
 use proto::{Channel, HashKey, Policy};
 use providers::{Adapter, SourceSettings, Windows};
 use runtime::config::{Config, DedupPolicy, Problems, Source};
-use runtime::process::Loaded;
-use runtime::tasks::Outcome;
 use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 /// How one source is read.
@@ -105,24 +102,13 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Makes the table anew whenever the configuration changes.
-pub async fn follow(
-    mut loaded: watch::Receiver<Arc<Loaded>>,
-    sources: watch::Sender<Arc<Sources>>,
-    shutdown: CancellationToken,
-) -> Outcome {
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            changed = loaded.changed() => changed?,
+/// Makes the table anew from a configuration that changed.
+pub fn follow(config: &Config, sources: &watch::Sender<Arc<Sources>>) {
+    match Sources::read(config) {
+        Ok(new) => {
+            sources.send_replace(Arc::new(new));
         }
-        let config = loaded.borrow_and_update().config.clone();
-        match Sources::read(&config) {
-            Ok(new) => {
-                sources.send_replace(Arc::new(new));
-            }
-            // The process checked it before; this is a race with nobody, and still nothing to panic about.
-            Err(problems) => error!(%problems, "the new sources are refused; the old ones stay in force"),
-        }
+        // The process checked it before; this is a race with nobody, and still nothing to panic about.
+        Err(problems) => error!(%problems, "the new sources are refused; the old ones stay in force"),
     }
 }

@@ -1,6 +1,7 @@
 //! Every metric the persister exports. Nothing else in this crate names one.
 
 use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 use proto::Channel;
@@ -24,10 +25,12 @@ const OUTCOMES: [&str; 5] = ["stored", "duplicate", "updated", "redelivered", "d
 /// Why this stage gives up on a record.
 const REASONS: [&str; 6] = ["no_envelope", "no_body", "unreadable", "mismatch", "nul", "refused"];
 
+type Sources = HashMap<(Channel, SourceName, &'static str), Counter>;
+
 /// Handles are looked up once; the hot path only adds to them.
 #[derive(Debug)]
 pub struct Metrics {
-    sources: HashMap<(Channel, SourceName, &'static str), Counter>,
+    sources: RwLock<Sources>,
     end_to_end: HashMap<Channel, Histogram>,
     /// Time from taken to committed, per batch.
     pub batch_seconds: Histogram,
@@ -52,20 +55,11 @@ impl Metrics {
         describe_counter!(WAITS, "Times a batch waited because PostgreSQL did not take it.");
         describe_counter!(EXPIRED, "Deduplication keys that were cleared away after their window.");
         describe_counter!(MONTHS, "Partitions that were dropped because their retention was over.");
-        let mut sources = HashMap::new();
-        for source in &config.sources {
-            let (Ok(channel), Ok(name)) = (source.channel.parse::<Channel>(), SourceName::parse(&source.name)) else {
-                continue;
-            };
-            for outcome in OUTCOMES {
-                sources.insert((channel, name.clone(), outcome), messages(channel, name.as_str(), outcome));
-            }
-        }
         for reason in REASONS {
             dead_letters(reason).increment(0);
         }
         Self {
-            sources,
+            sources: RwLock::new(counters(config)),
             end_to_end: Channel::ALL
                 .into_iter()
                 .map(|channel| (channel, histogram!(END_TO_END_SECONDS, "channel" => channel.as_str())))
@@ -76,6 +70,11 @@ impl Metrics {
             expired: counter!(EXPIRED),
             months: counter!(MONTHS),
         }
+    }
+
+    /// From here on counts by the sources of this configuration. A counter that was there goes on.
+    pub fn follow(&self, config: &Config) {
+        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = counters(config);
     }
 
     /// Counts how a record ended. `age_seconds` is the time since the gateway's stamp.
@@ -101,11 +100,24 @@ impl Metrics {
 
     /// A source that is not configured (any more) is counted under `unknown`: labels are a closed set.
     fn count(&self, channel: Channel, source: &SourceName, outcome: &'static str) {
-        match self.sources.get(&(channel, source.clone(), outcome)) {
+        match self.sources.read().unwrap_or_else(PoisonError::into_inner).get(&(channel, source.clone(), outcome)) {
             Some(counter) => counter.increment(1),
             None => messages(channel, "unknown", outcome).increment(1),
         }
     }
+}
+
+fn counters(config: &Config) -> Sources {
+    let mut sources = HashMap::new();
+    for source in &config.sources {
+        let (Ok(channel), Ok(name)) = (source.channel.parse::<Channel>(), SourceName::parse(&source.name)) else {
+            continue;
+        };
+        for outcome in OUTCOMES {
+            sources.insert((channel, name.clone(), outcome), messages(channel, name.as_str(), outcome));
+        }
+    }
+    sources
 }
 
 fn messages(channel: Channel, source: &str, outcome: &'static str) -> Counter {

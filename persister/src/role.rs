@@ -12,7 +12,7 @@ use runtime::nats::Nats;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, DLQ, DUPLICATES, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
-use runtime::{backlog, backoff::Backoff, trimmer, worker};
+use runtime::{backlog, backoff::Backoff, process, trimmer, worker};
 use secrecy::ExposeSecret as _;
 use tracing::warn;
 
@@ -52,8 +52,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let database = context.health.dependency("postgres");
     let url = config.postgres.url.as_ref().map_or("", |url| url.expose_secret());
     let store = Arc::new(Store::connect(url, config.postgres.max_connections).await?);
+    let streams = context.health.dependency("streams");
     let nats = Nats::connect(&config.nats, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
-    nats.check_until_known(&[UNIQUE, DUPLICATES, DLQ, BODIES], &[UNIQUES, REPEATS, LETTERS]).await?;
+    nats.check_until_known(&[UNIQUE, DUPLICATES, DLQ, BODIES], &[UNIQUES, REPEATS, LETTERS], &streams).await?;
     check_schema_until_known(&store, &database).await?;
     // One teller each: what one of them says must not hide what another has to say.
     let [records, dead_letters] = ["records", "dead-letters"].map(|name| context.health.dependency(name));
@@ -89,6 +90,10 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let letters = Letters { store: Arc::clone(&store), database: dead_letters, shutdown: context.shutdown.clone() };
     context.tasks.spawn(consumer, worker::run(nats.clone(), feed, letters, context.shutdown.clone()));
 
+    let counting = Arc::clone(&metrics);
+    let reload =
+        process::follow(context.loaded.clone(), context.shutdown.clone(), move |config| counting.follow(config));
+    context.tasks.spawn("reload", reload);
     let backlog = backlog::run(nats.clone(), ROLE.name, vec![UNIQUES, REPEATS], context.shutdown.clone());
     context.tasks.spawn("backlog", backlog);
     for retention in retentions(&config) {

@@ -56,6 +56,9 @@ impl Admin {
         if self.health.is_stopping() {
             reasons.push_str("shutting down\n");
         }
+        if self.health.reports().is_empty() {
+            reasons.push_str("starting\n");
+        }
         for report in self.health.reports().iter().filter(|report| !report.ok) {
             // Writing to a String cannot fail.
             writeln!(reasons, "{}: {}", report.name, report.detail).unwrap_or_default();

@@ -52,10 +52,10 @@ impl Health {
         self.lock().stopping = true;
     }
 
-    /// Whether the process can do its job now.
+    /// Whether the process can do its job now. One that has not yet said what it depends on has not begun.
     pub fn is_ready(&self) -> bool {
         let state = self.lock();
-        !state.stopping && state.dependencies.iter().all(|report| report.ok)
+        !state.stopping && !state.dependencies.is_empty() && state.dependencies.iter().all(|report| report.ok)
     }
 
     /// Whether shutdown has begun.
@@ -104,6 +104,7 @@ mod tests {
     #[test]
     fn ready_means_that_every_dependency_said_so_and_nobody_is_stopping() {
         let health = Health::default();
+        assert!(!health.is_ready(), "nothing is known of it yet");
         let (nats, postgres) = (health.dependency("nats"), health.dependency("postgres"));
         assert!(!health.is_ready());
         nats.ok("connected");

@@ -17,6 +17,7 @@ pub mod tasks;
 pub mod telemetry;
 
 pub mod nats;
+mod properties;
 pub mod provision;
 pub mod stream_info;
 pub mod topology;

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +25,7 @@ use crate::error_chain::Chain;
 use crate::health::Health;
 use crate::http_server::{ServerLimits, listen, serve};
 use crate::signals::Signals;
-use crate::tasks::Tasks;
+use crate::tasks::{Outcome, Tasks};
 use crate::telemetry::{Metrics, install_logs};
 
 /// The configuration is wrong (`EX_CONFIG` is 78; 64 is what the documents promise).
@@ -31,6 +33,8 @@ pub const EXIT_CONFIG: u8 = 64;
 /// Something the process needs is not as it must be.
 pub const EXIT_UNAVAILABLE: u8 = 69;
 
+/// How long what was left when time was up may go on.
+const LEFT_OVER: Duration = Duration::from_millis(500);
 /// The admin address answers few and small requests.
 const ADMIN_LIMITS: ServerLimits =
     ServerLimits { connections: 64, header_timeout: Duration::from_secs(5), grace: Duration::from_secs(1) };
@@ -157,11 +161,20 @@ pub fn run(role: Role, config_file: Option<PathBuf>) -> ExitCode {
         Ok(metrics) => metrics,
         Err(error) => return refuse(EXIT_UNAVAILABLE, &Chain(&error).to_string()),
     };
-    let threads = match threads_of(&role, &config) {
-        Ok(threads) => threads,
-        Err(error) => return refuse(EXIT_UNAVAILABLE, &format!("could not start threads: {error}")),
+    // Signals and the deadline are looked after apart from the work: where all its threads are stuck, they are not.
+    let threads = threads_of(&role, &config);
+    let beside = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (threads, beside) = match (threads, beside) {
+        (Ok(threads), Ok(beside)) => (threads, beside),
+        (Err(error), _) | (_, Err(error)) => {
+            return refuse(EXIT_UNAVAILABLE, &format!("could not start threads: {error}"));
+        }
     };
-    threads.block_on(play(role, config, config_file, metrics))
+    let code = beside.block_on(play(role, config, config_file, metrics, threads.handle()));
+    // Dropped, these would wait without end for whatever does not end.
+    threads.shutdown_timeout(LEFT_OVER);
+    beside.shutdown_background();
+    code
 }
 
 /// As many as the role's section says.
@@ -185,7 +198,13 @@ fn refuse(code: u8, why: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn play(role: Role, config: Config, config_file: Option<PathBuf>, metrics: Metrics) -> ExitCode {
+async fn play(
+    role: Role,
+    config: Config,
+    config_file: Option<PathBuf>,
+    metrics: Metrics,
+    threads: &tokio::runtime::Handle,
+) -> ExitCode {
     describe_gauge!("penstock_build_info", "1, with the version and role of the process.");
     gauge!("penstock_build_info", "version" => VERSION, "role" => role.name).set(1.0);
     describe_gauge!("penstock_ready", "1 where the process can do its job now, as /readyz says; 0 otherwise.");
@@ -221,27 +240,39 @@ async fn play(role: Role, config: Config, config_file: Option<PathBuf>, metrics:
         started_at: now_millis(),
     };
     admin.process.describe();
-    // The admin address outlives the work: a probe during shutdown hears "not ready", not a closed port.
-    let admin_shutdown = CancellationToken::new();
-    let mut around = tokio::task::JoinSet::new();
-    around.spawn(serve(
-        admin_listener,
-        move |request, _peer| std::future::ready(admin.answer(&request)),
-        ADMIN_LIMITS,
-        admin_shutdown.clone(),
-    ));
+    let mut beside = Tasks::new(shutdown.clone());
     let reload = reloader(role, config_file, loaded_tx);
-    let (stopping, stop_health) = (shutdown.clone(), health.clone());
-    around.spawn(async move {
+    beside.spawn("signals", signals.run(shutdown.clone(), abort.clone(), reload));
+    let (stopping, stop_health) = (shutdown.clone(), health);
+    beside.spawn("stopping", async move {
         stopping.cancelled().await;
         stop_health.stop();
         Ok(())
     });
-    around.spawn(signals.run(shutdown.clone(), abort.clone(), reload));
-    context.tasks.spawn("metrics-upkeep", metrics.upkeep(shutdown.clone()));
+    {
+        // With the work: where all its threads are stuck, nothing says that the process is alive.
+        let _threads = threads.enter();
+        // Outlives the work: a probe during shutdown hears "not ready", not a closed port.
+        let answer = move |request: Request<Incoming>, _peer| std::future::ready(admin.answer(&request));
+        beside.spawn("admin", serve(admin_listener, answer, ADMIN_LIMITS, CancellationToken::new()));
+        context.tasks.spawn("metrics-upkeep", metrics.upkeep(shutdown));
+    }
+    beside.beside(work(role, context, grace, abort, threads)).await
+}
 
+/// Starts the role and drives its tasks to their end.
+async fn work(
+    role: Role,
+    context: Context,
+    grace: Duration,
+    abort: CancellationToken,
+    threads: &tokio::runtime::Handle,
+) -> ExitCode {
+    let shutdown = context.shutdown.clone();
+    let mut starting = tokio::task::JoinSet::new();
+    starting.spawn_on(async move { (role.start)(context).await }, threads);
     let context = tokio::select! {
-        started = (role.start)(context) => match started {
+        Some(started) = starting.join_next() => match started.map_err(StartError::from).flatten() {
             Ok(context) => context,
             Err(error) => {
                 error!(role = role.name, error = %Chain(error.as_ref()), "could not start");
@@ -252,10 +283,24 @@ async fn play(role: Role, config: Config, config_file: Option<PathBuf>, metrics:
     };
     info!(role = role.name, version = VERSION, "started");
     let code = context.tasks.run(grace, abort).await;
-    admin_shutdown.cancel();
-    around.abort_all();
     info!(role = role.name, "stopped");
     code
+}
+
+/// Gives every new configuration to `apply`, until shutdown.
+pub async fn follow(
+    mut loaded: watch::Receiver<Arc<Loaded>>,
+    shutdown: CancellationToken,
+    apply: impl Fn(&Config) + Send,
+) -> Outcome {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            changed = loaded.changed() => changed?,
+        }
+        let loaded = loaded.borrow_and_update().clone();
+        apply(&loaded.config);
+    }
 }
 
 /// Reads the configuration again; a wrong one changes nothing and is said so.
@@ -304,5 +349,41 @@ mod tests {
         };
         assert_eq!(threads(""), 1);
         assert_eq!(threads("normalizer.threads = 3"), 3);
+    }
+
+    /// One that does everything wrong: every thread of its work is in a loop that no shutdown ends.
+    const STUCK: Role = Role {
+        name: "stuck",
+        admin: |_| SocketAddr::from(([127, 0, 0, 1], 0)),
+        admin_key: "stuck.admin",
+        grace: |_| Duration::from_millis(200),
+        threads: |_| 1,
+        requirements: Requirements::every(Need::Unused),
+        check: |_| Ok(()),
+        start: |mut context| {
+            let shutdown = context.shutdown.clone();
+            let threads = tokio::runtime::Handle::current().metrics().num_workers();
+            for _ in 0..threads {
+                context.tasks.spawn("stuck", async {
+                    loop {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                });
+            }
+            drop(tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_hours(1))));
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(200));
+                shutdown.cancel();
+            });
+            Box::pin(std::future::ready(Ok(context)))
+        },
+    };
+
+    #[test]
+    fn the_deadline_ends_a_process_whose_every_thread_is_stuck() {
+        let (told, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(format!("{:?}", run(STUCK, None))));
+        let code = ended.recv_timeout(Duration::from_secs(20)).expect("the process ends");
+        assert_eq!(code, format!("{:?}", ExitCode::FAILURE));
     }
 }

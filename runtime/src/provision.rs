@@ -6,26 +6,20 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, FromConsumer as _, PullConsumer, pull};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-
 use tracing::warn;
 
 use crate::backoff::Backoff;
 use crate::config;
 use crate::error_chain::Chain;
+use crate::health::Dependency;
 use crate::nats::Nats;
-use crate::stream_info::{ConsumerInfo, InfoError, StreamInfo, nanos};
-use crate::topology::{self, CONSUMERS_KEY, LAYOUT, LAYOUT_KEY, PerSubject, STREAMS, Stream};
-
-/// How long the broker remembers a `Nats-Msg-Id`. Two minutes, not more: a restart reads every message of the window.
-const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
-/// How long a delivery may stay unanswered before it comes again.
-pub const ACK_WAIT: Duration = Duration::from_secs(30);
-/// Deliveries that may be unanswered at once, per consumer. More makes the server's state files large.
-const MAX_ACK_PENDING: i64 = 10_000;
-/// The oldest server whose discard-new per subject holds after a restart and in a cluster.
-pub const OLDEST_SERVER: (u64, u64, u64) = (2, 14, 4);
+use crate::properties::{
+    ACK_WAIT, DUPLICATE_WINDOW, MAX_ACK_PENDING, fault_of_server, faults_of_consumer, faults_of_stream,
+};
+use crate::stream_info::{InfoError, StreamInfo};
+use crate::topology::{self, CONSUMERS_KEY, Consumer, LAYOUT, LAYOUT_KEY, PerSubject, STREAMS, Stream};
 
 /// Why the streams are not as they must be.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +56,28 @@ pub enum ProvisionError {
         #[source]
         source: async_nats::jetstream::stream::ConsumerError,
     },
+    /// A consumer could not be looked at in full.
+    #[error("could not read the consumer {name} on {stream}")]
+    ReadConsumer {
+        /// Which.
+        name: &'static str,
+        /// On which stream.
+        stream: &'static str,
+        /// The library's error.
+        #[source]
+        source: async_nats::Error,
+    },
+    /// A consumer could not be changed.
+    #[error("could not update the consumer {name} on {stream}")]
+    UpdateConsumer {
+        /// Which.
+        name: &'static str,
+        /// On which stream.
+        stream: &'static str,
+        /// The library's error.
+        #[source]
+        source: async_nats::jetstream::stream::ConsumerUpdateError,
+    },
     /// Properties that safety rests on are different; each line says what is and what must be.
     #[error("the streams are not as they must be; `penstock provision` mends what can be mended:\n  {}", .0.join("\n  "))]
     Wrong(Vec<String>),
@@ -72,7 +88,7 @@ pub enum ProvisionError {
 pub struct Provisioned {
     /// Streams and consumers made.
     pub made: usize,
-    /// Streams whose properties were brought up to date.
+    /// Streams and consumers whose properties were brought up to date.
     pub updated: usize,
 }
 
@@ -89,107 +105,122 @@ impl Nats {
                     done.made += 1;
                 }
                 Err(error) => return Err(ProvisionError::Looking(error)),
-                Ok(info) if is_current(&info, &wanted) => {}
+                Ok(info) if is_current(stream, &info, &wanted) => {}
                 Ok(_) => {
                     let update = self.jetstream().update_stream(wanted).await;
                     update.map_err(|source| ProvisionError::UpdateStream { name: stream.name, source })?;
                     done.updated += 1;
                 }
             }
-            done.made += self.provision_consumers(stream).await?;
+            for consumer in stream.consumers {
+                self.provision_consumer(stream, consumer, &mut done).await?;
+            }
         }
-        self.check_streams(&STREAMS.map(|stream| stream.name)).await?;
+        let consumers: Vec<(&str, &str)> = STREAMS
+            .iter()
+            .flat_map(|stream| stream.consumers.iter().map(|consumer| (stream.name, consumer.name)))
+            .collect();
+        self.check(&STREAMS.map(|stream| stream.name), &consumers).await?;
         Ok(done)
     }
 
-    async fn provision_consumers(&self, stream: &Stream) -> Result<usize, ProvisionError> {
-        let mut made = 0;
-        for consumer in stream.consumers {
-            match self.consumer_info(stream.name, consumer.name).await {
-                Ok(_) => continue,
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(ProvisionError::Looking(error)),
+    async fn provision_consumer(
+        &self,
+        stream: &Stream,
+        consumer: &'static Consumer,
+        done: &mut Provisioned,
+    ) -> Result<(), ProvisionError> {
+        let (stream, name) = (stream.name, consumer.name);
+        match self.consumer_info(stream, name).await {
+            Ok(info) if faults_of_consumer(consumer, &info).is_empty() => {}
+            Ok(_) => {
+                let found = self.pull_consumer(stream, name).await;
+                let found = found.map_err(|source| ProvisionError::ReadConsumer { name, stream, source })?;
+                // What the server does not let anybody change stays as it is: the check afterwards names it.
+                let update = self.jetstream().update_consumer_on_stream(updated(consumer, found), stream).await;
+                update.map_err(|source| ProvisionError::UpdateConsumer { name, stream, source })?;
+                done.updated += 1;
             }
-            let wanted = pull::Config {
-                durable_name: Some(consumer.name.to_owned()),
-                filter_subject: consumer.filter.to_owned(),
-                deliver_policy: DeliverPolicy::All,
-                ack_policy: AckPolicy::Explicit,
-                ack_wait: ACK_WAIT,
-                max_deliver: -1,
-                max_ack_pending: MAX_ACK_PENDING,
-                ..pull::Config::default()
-            };
-            self.jetstream()
-                .create_consumer_on_stream(wanted, stream.name)
-                .await
-                .map_err(|source| ProvisionError::MakeConsumer { name: consumer.name, stream: stream.name, source })?;
-            made += 1;
-        }
-        Ok(made)
-    }
-
-    /// Checks streams and consumers before a worker starts; waits as long as the broker cannot be asked, so that
-    /// processes may be started in any order.
-    pub async fn check_until_known(&self, streams: &[&str], consumers: &[(&str, &str)]) -> Result<(), ProvisionError> {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
-        loop {
-            match self.check_all(streams, consumers).await {
-                Err(ProvisionError::Looking(error)) => {
-                    warn!(error = %Chain(&error), "waiting for NATS");
-                    tokio::time::sleep(backoff.wait()).await;
-                }
-                known => return known,
+            Err(error) if error.is_missing() => {
+                let wanted = pull::Config {
+                    durable_name: Some(name.to_owned()),
+                    deliver_policy: DeliverPolicy::All,
+                    ack_policy: AckPolicy::Explicit,
+                    ..pull::Config::default()
+                };
+                let make = self.jetstream().create_consumer_on_stream(updated(consumer, wanted), stream).await;
+                make.map_err(|source| ProvisionError::MakeConsumer { name, stream, source })?;
+                done.made += 1;
             }
-        }
-    }
-
-    async fn check_all(&self, streams: &[&str], consumers: &[(&str, &str)]) -> Result<(), ProvisionError> {
-        self.check_streams(streams).await?;
-        for (stream, consumer) in consumers {
-            self.check_consumer(stream, consumer).await?;
+            Err(error) => return Err(ProvisionError::Looking(error)),
         }
         Ok(())
     }
 
-    /// Says everything that is wrong with these streams and their consumers.
+    async fn pull_consumer(&self, stream: &str, name: &str) -> Result<pull::Config, async_nats::Error> {
+        let found: PullConsumer = self.jetstream().get_consumer_from_stream(name, stream).await?;
+        pull::Config::try_from_consumer_config(found.cached_info().config.clone())
+    }
+
+    /// Checks streams and consumers before a worker starts; waits as long as the broker cannot be asked, so that
+    /// processes may be started in any order. `health` is told what it waits for.
+    pub async fn check_until_known(
+        &self,
+        streams: &[&str],
+        consumers: &[(&str, &str)],
+        health: &Dependency,
+    ) -> Result<(), ProvisionError> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
+        loop {
+            match self.check(streams, consumers).await {
+                Err(ProvisionError::Looking(error)) => {
+                    warn!(error = %Chain(&error), "waiting for NATS");
+                    health.failed(error.to_string());
+                    tokio::time::sleep(backoff.wait()).await;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    health.ok("as they must be");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Says everything that is wrong with these streams, and with the server.
     pub async fn check_streams(&self, names: &[&str]) -> Result<(), ProvisionError> {
+        self.check(names, &[]).await
+    }
+
+    /// Says everything that is wrong with these streams and consumers, and with the server.
+    async fn check(&self, streams: &[&str], consumers: &[(&str, &str)]) -> Result<(), ProvisionError> {
         let mut wrong = Vec::new();
-        self.check_server(&mut wrong);
-        for stream in names.iter().filter_map(|name| topology::stream(name)) {
+        for stream in streams.iter().filter_map(|name| topology::stream(name)) {
             match self.stream_info(stream.name).await {
-                Ok(info) => check_stream(stream, &info, &mut wrong),
+                Ok(info) => {
+                    wrong.extend(faults_of_stream(stream, &info).iter().map(|f| format!("{}: {f}", stream.name)));
+                }
                 Err(error) if error.is_missing() => wrong.push(format!("{}: there is no such stream", stream.name)),
                 Err(error) => return Err(ProvisionError::Looking(error)),
             }
         }
+        for (stream, name) in consumers {
+            let Some(consumer) = topology::consumer(stream, name) else {
+                wrong.push(format!("{stream}/{name}: this program knows no such consumer"));
+                continue;
+            };
+            match self.consumer_info(stream, name).await {
+                Ok(info) => {
+                    wrong.extend(faults_of_consumer(consumer, &info).iter().map(|f| format!("{stream}/{name}: {f}")));
+                }
+                Err(error) if error.is_missing() => wrong.push(format!("{stream}/{name}: there is no such consumer")),
+                Err(error) => return Err(ProvisionError::Looking(error)),
+            }
+        }
+        // At the end: a server says its version when the connection is made, and only one that is there has answered.
+        wrong.extend(fault_of_server(&self.client().server_info().version));
         if wrong.is_empty() { Ok(()) } else { Err(ProvisionError::Wrong(wrong)) }
     }
-
-    /// Says everything that is wrong with one consumer.
-    pub async fn check_consumer(&self, stream: &str, consumer: &str) -> Result<(), ProvisionError> {
-        let mut wrong = Vec::new();
-        match self.consumer_info(stream, consumer).await {
-            Ok(info) => check_consumer(stream, consumer, &info, &mut wrong),
-            Err(error) if error.is_missing() => wrong.push(format!("{stream}/{consumer}: there is no such consumer")),
-            Err(error) => return Err(ProvisionError::Looking(error)),
-        }
-        if wrong.is_empty() { Ok(()) } else { Err(ProvisionError::Wrong(wrong)) }
-    }
-
-    fn check_server(&self, wrong: &mut Vec<String>) {
-        let version = self.client().server_info().version;
-        if version.is_empty() || server_version(&version).is_some_and(|found| found >= OLDEST_SERVER) {
-            return;
-        }
-        let (major, minor, patch) = OLDEST_SERVER;
-        wrong.push(format!("nats-server {version} loses claims; {major}.{minor}.{patch} or newer is needed"));
-    }
-}
-
-fn server_version(text: &str) -> Option<(u64, u64, u64)> {
-    let mut numbers = text.split(['.', '-']).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn stream_config(stream: &Stream, config: &config::Config) -> Config {
@@ -239,87 +270,84 @@ fn per_subject(limit: PerSubject, config: &config::Config) -> i64 {
     }
 }
 
-fn is_current(info: &StreamInfo, wanted: &Config) -> bool {
+/// A consumer's configuration with everything set to what it must be that may be changed after it was made.
+fn updated(consumer: &Consumer, found: pull::Config) -> pull::Config {
+    pull::Config {
+        filter_subject: consumer.filter.to_owned(),
+        filter_subjects: Vec::new(),
+        ack_wait: ACK_WAIT,
+        backoff: Vec::new(),
+        max_deliver: -1,
+        max_ack_pending: MAX_ACK_PENDING,
+        headers_only: false,
+        inactive_threshold: Duration::ZERO,
+        ..found
+    }
+}
+
+fn is_current(stream: &Stream, info: &StreamInfo, wanted: &Config) -> bool {
     let found = &info.config;
-    found.subjects == wanted.subjects
-        && found.discard == "new"
+    faults_of_stream(stream, info).is_empty()
         && found.max_bytes == wanted.max_bytes
         && found.max_msgs_per_subject == wanted.max_messages_per_subject
-        && found.discard_new_per_subject == wanted.discard_new_per_subject
-        && found.max_age == 0
-        && found.duplicate_window == nanos(wanted.duplicate_window)
         && found.num_replicas == wanted.num_replicas as u64
+        && found.allow_atomic == wanted.allow_atomic_publish
         && wanted.metadata.iter().all(|(key, value)| found.metadata.get(key) == Some(value))
-}
-
-fn check_stream(stream: &Stream, info: &StreamInfo, wrong: &mut Vec<String>) {
-    let found = &info.config;
-    let mut must = |holds: bool, what: &str| {
-        if !holds {
-            wrong.push(format!("{}: {what}", stream.name));
-        }
-    };
-    must(found.subjects == [stream.subject], &format!("its subjects must be [\"{}\"]", stream.subject));
-    must(found.retention == "limits", "its retention must be limits: the others delete what is not processed");
-    must(found.discard == "new", "discard must be new: old drops unprocessed messages in silence");
-    must(found.storage == "file", "its storage must be file");
-    must(found.max_age == 0, "max_age must be 0: it would drop unprocessed messages");
-    must(found.max_bytes > 0, "it must have a byte limit: a full disk does not heal by itself");
-    must(found.duplicate_window == nanos(DUPLICATE_WINDOW), "duplicate_window must be 2 minutes: retries rely on it");
-    must(!found.no_ack, "no_ack must be off: a 200 means that the broker acknowledged");
-    must(!found.allow_rollup_hdrs, "allow_rollup_hdrs must be off: a header could purge it");
-    must(!found.sealed, "it is sealed");
-    match stream.per_subject {
-        PerSubject::Any => must(found.max_msgs_per_subject <= 0, "it must hold any number of messages per subject"),
-        PerSubject::One => must(
-            found.max_msgs_per_subject == 1 && found.discard_new_per_subject,
-            "it must hold one message per subject and refuse the next: that is what a claim is",
-        ),
-        PerSubject::Held => must(
-            found.max_msgs_per_subject > 0 && found.discard_new_per_subject,
-            "it must hold a limited number of messages per subject and refuse the next",
-        ),
-    }
-    let layout = found.metadata.get(LAYOUT_KEY).map_or("none", String::as_str);
-    must(layout == LAYOUT.to_string(), &format!("its layout is {layout}, this program knows {LAYOUT}"));
-    let named: Vec<&str> = consumers_of(info).collect();
-    must(
-        stream.consumers.iter().all(|consumer| named.contains(&consumer.name)),
-        "its metadata must name all its consumers: trimming waits for those only",
-    );
-}
-
-fn check_consumer(stream: &str, consumer: &str, info: &ConsumerInfo, wrong: &mut Vec<String>) {
-    let found = &info.config;
-    let mut must = |holds: bool, what: &str| {
-        if !holds {
-            wrong.push(format!("{stream}/{consumer}: {what}"));
-        }
-    };
-    let wanted =
-        topology::stream(stream).and_then(|stream| stream.consumers.iter().find(|known| known.name == consumer));
-    if let Some(wanted) = wanted {
-        must(found.filter_subject == wanted.filter, &format!("its filter must be \"{}\"", wanted.filter));
-    }
-    must(found.ack_policy == "explicit", "its acknowledgement must be explicit");
-    must(found.max_deliver <= 0, "max_deliver must be -1: the broker would give up on messages in silence");
-}
-
-/// The consumers that a stream's metadata names.
-pub(crate) fn consumers_of(info: &StreamInfo) -> impl Iterator<Item = &str> {
-    let named = info.config.metadata.get(CONSUMERS_KEY).map_or("", String::as_str);
-    named.split(',').filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_server_version_is_compared_by_its_numbers() {
-        assert!(server_version("2.9.10").unwrap() < OLDEST_SERVER);
-        assert!(server_version("2.15.1").unwrap() >= OLDEST_SERVER);
-        assert!(server_version("2.14.4-RC.1").unwrap() >= OLDEST_SERVER);
-        assert!(server_version("dev").is_none());
+    /// A server of this version that has no stream, with just enough of the protocol for that.
+    async fn server_without_streams(version: &'static str) -> String {
+        use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+        const NO_STREAM: &str = r#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let port = address.port();
+        let serving = async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            let (read, mut write) = socket.into_split();
+            let mut read = BufReader::new(read);
+            let info = format!(
+                r#"INFO {{"server_id":"S","server_name":"S","version":"{version}","go":"go","host":"127.0.0.1","port":{port},"headers":true,"max_payload":1048576,"proto":1,"client_id":1}}"#
+            );
+            write.write_all(format!("{info}\r\n").as_bytes()).await.unwrap();
+            let (mut line, mut inbox) = (String::new(), String::new());
+            while read.read_line(&mut line).await.unwrap() > 0 {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let answer = match words.as_slice() {
+                    ["PING"] => "PONG\r\n".to_owned(),
+                    ["SUB", _, sid] => {
+                        (*sid).clone_into(&mut inbox);
+                        String::new()
+                    }
+                    ["PUB", _, reply, length] => {
+                        let mut payload = vec![0; length.parse::<usize>().unwrap() + 2];
+                        read.read_exact(&mut payload).await.unwrap();
+                        format!("MSG {reply} {inbox} {}\r\n{NO_STREAM}\r\n", NO_STREAM.len())
+                    }
+                    _ => String::new(),
+                };
+                write.write_all(answer.as_bytes()).await.unwrap();
+                line.clear();
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "ends with the test")]
+        drop(tokio::spawn(serving));
+        format!("nats://{address}")
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_too_old_is_refused_also_where_it_is_asked_before_the_connection_is_there() {
+        let url = server_without_streams("2.10.29").await;
+        let environment: config::Environment = [("PENSTOCK__NATS__URL".to_owned(), url)].into_iter().collect();
+        let requirements = config::Requirements::every(config::Need::Optional);
+        let config = config::Config::load_for(None, &environment, requirements).unwrap();
+        let health = crate::health::Health::default().dependency("nats");
+        let nats = Nats::connect(&config.nats, "admin", Duration::from_secs(5), health).await.unwrap();
+        let error = nats.check_streams(&[topology::RAW]).await.unwrap_err().to_string();
+        assert!(error.contains("there is no such stream") && error.contains("2.10.29"), "{error}");
     }
 }

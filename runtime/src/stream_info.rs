@@ -104,6 +104,15 @@ pub struct StreamConfig {
     /// Whether it takes no more messages.
     #[serde(default)]
     pub sealed: bool,
+    /// Whether publishers may use atomic batches.
+    #[serde(default)]
+    pub allow_atomic: bool,
+    /// Whether messages can be read without asking the leader.
+    #[serde(default)]
+    pub allow_direct: bool,
+    /// `async` where a publish is acknowledged before it is stored; `default` or nothing otherwise.
+    #[serde(default)]
+    pub persist_mode: String,
     /// The layout, the consumers.
     #[serde(default)]
     pub metadata: HashMap<String, String>,
@@ -148,6 +157,12 @@ pub struct ConsumerConfig {
     /// The one filter.
     #[serde(default)]
     pub filter_subject: String,
+    /// Filters where there are several.
+    #[serde(default)]
+    pub filter_subjects: Vec<String>,
+    /// Where it begins: `all`, `new`, `last`, ...
+    #[serde(default)]
+    pub deliver_policy: String,
     /// `explicit`, `all` or `none`.
     #[serde(default)]
     pub ack_policy: String,
@@ -157,6 +172,18 @@ pub struct ConsumerConfig {
     /// How long a delivery may stay unanswered, in nanoseconds.
     #[serde(default)]
     pub ack_wait: u64,
+    /// Waits between tries, in nanoseconds, in place of [`Self::ack_wait`].
+    #[serde(default)]
+    pub backoff: Vec<u64>,
+    /// Deliveries that may be unanswered at once.
+    #[serde(default)]
+    pub max_ack_pending: i64,
+    /// Whether it delivers no payloads.
+    #[serde(default)]
+    pub headers_only: bool,
+    /// After how long without a reader the broker deletes it, in nanoseconds; 0 for never.
+    #[serde(default)]
+    pub inactive_threshold: u64,
 }
 
 /// A place in a stream and in a consumer's own count.

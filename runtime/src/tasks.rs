@@ -63,6 +63,27 @@ impl Tasks {
         }
         if drained && !failed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+
+    /// Drives `work` to its end while these tasks go on beside it, and then gives them up. One that fails, or that ends
+    /// before shutdown was asked for, asks `work` to finish and fails the process.
+    pub async fn beside(mut self, work: impl Future<Output = ExitCode>) -> ExitCode {
+        let mut work = std::pin::pin!(work);
+        let mut failed = false;
+        loop {
+            tokio::select! {
+                biased;
+                code = &mut work => return if failed { ExitCode::FAILURE } else { code },
+                Some(ended) = self.running.join_next() => {
+                    let early = !self.shutdown.is_cancelled();
+                    if log_end(&ended) || early {
+                        error!("a task of the process itself ended; the process ends with it");
+                        failed = true;
+                        self.shutdown.cancel();
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Logs how a task ended; true where it failed.
@@ -145,5 +166,44 @@ mod tests {
         let (mut tasks, _shutdown) = tasks();
         tasks.spawn("panicking", async { panic!("on purpose") });
         assert_ne!(outcome(tasks).await, success());
+    }
+
+    /// Work that ends well when it is asked to.
+    async fn work(shutdown: CancellationToken) -> ExitCode {
+        shutdown.cancelled().await;
+        ExitCode::SUCCESS
+    }
+
+    async fn beside(tasks: Tasks, work: impl Future<Output = ExitCode>) -> String {
+        let code = timeout(Duration::from_secs(5), tasks.beside(work)).await;
+        format!("{:?}", code.expect("it ends"))
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_beside_the_work_ends_the_process_when_it_panics_or_ends_early() {
+        let (mut panicking, shutdown) = tasks();
+        panicking.spawn("signals", async { panic!("on purpose") });
+        assert_ne!(beside(panicking, work(shutdown)).await, success());
+        let (mut early, shutdown) = tasks();
+        early.spawn("signals", async { Ok(()) });
+        assert_ne!(beside(early, work(shutdown)).await, success());
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_beside_the_work_may_end_after_shutdown_and_is_not_waited_for() {
+        let (mut tasks, shutdown) = tasks();
+        tasks.spawn("admin", std::future::pending());
+        let asked = shutdown.clone();
+        tasks.spawn("stopping", async move {
+            asked.cancelled().await;
+            Ok(())
+        });
+        let asks = shutdown.clone();
+        let finishing = async move {
+            asks.cancel();
+            tokio::task::yield_now().await;
+            ExitCode::SUCCESS
+        };
+        assert_eq!(beside(tasks, finishing).await, success());
     }
 }

@@ -121,3 +121,8 @@ pub const STREAMS: [Stream; 8] = [
 pub fn stream(name: &str) -> Option<&'static Stream> {
     STREAMS.iter().find(|stream| stream.name == name)
 }
+
+/// The consumer of this name on this stream.
+pub fn consumer(stream_name: &str, name: &str) -> Option<&'static Consumer> {
+    stream(stream_name)?.consumers.iter().find(|consumer| consumer.name == name)
+}

@@ -4,9 +4,13 @@
 //! Every number here comes from the broker, the time too: a process whose clock is wrong must not throw away anything
 //! early.
 
-/// A stream and those who read it, as the broker told, in this order: the stream first, then each consumer.
+/// A stream and those who read it, as the broker told, in this order: the stream first, then how far each consumer is,
+/// then what the stream still has for it.
 #[derive(Clone, Debug)]
 pub struct View {
+    /// Whether the stream's metadata names the layout that this program knows. Whose progress counts in another one
+    /// is not known here.
+    pub layout_is_known: bool,
     /// Sequence of the oldest message.
     pub first_sequence: u64,
     /// Sequence of the newest message, read before any consumer was asked.
@@ -17,19 +21,36 @@ pub struct View {
     pub bytes: u64,
     /// The stream's byte limit; `None` where it has none.
     pub max_bytes: Option<u64>,
-    /// The stream's consumers by its metadata; `None` stands for one that the broker does not have.
+    /// The stream's consumers, by its metadata and by this program; `None` stands for one that the broker does not have.
     pub consumers: Vec<Option<Progress>>,
 }
 
 /// How far a consumer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Everything up to here is acknowledged.
+    /// Everything up to here is acknowledged. It may be told too low, never too high.
     pub ack_floor: u64,
-    /// Delivered and not acknowledged.
-    pub unacknowledged: u64,
-    /// Not delivered yet.
-    pub pending: u64,
+    /// What it says that it has not finished.
+    pub waiting: u64,
+    /// What of the stream it reads.
+    pub reads: Reads,
+}
+
+/// What of a stream a consumer reads.
+///
+/// A consumer's word that nothing waits for it is not enough to pass its floor: a member of a cluster that has not
+/// caught up says so of a stream full of messages. Nor is the stream's word: it says "no message" also where it could
+/// not look, such as while it shuts down. Both have to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Every message.
+    Everything,
+    /// Those on some subjects; its floor moves with its own messages only.
+    Filtered {
+        /// The first message after the floor that is for it, as the stream told after the floor was known; `None` where
+        /// there was none.
+        next: Option<u64>,
+    },
 }
 
 /// What is kept of a stream.
@@ -46,8 +67,10 @@ pub struct Keep {
 /// Which messages may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// None.
+    /// None, because none may.
     Nothing,
+    /// None, because it cannot be known which: somebody must look.
+    Stopped(Stopped),
     /// Those before this sequence that are older than [`Keep::since`].
     Aged {
         /// The first one that must stay.
@@ -60,6 +83,17 @@ pub enum Plan {
     },
 }
 
+/// Why it cannot be known what may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// A consumer is missing: made anew, it would begin at the oldest message.
+    ConsumerMissing,
+    /// The stream has another layout, or none.
+    UnknownLayout,
+    /// The broker did not say what time it is.
+    UnknownTime,
+}
+
 /// From this share of a limit on, in percent, processed messages go early.
 const NEARLY_FULL: u64 = 80;
 /// The share of a limit that a pass under pressure goes down to, in percent.
@@ -69,30 +103,29 @@ const SHARE_OF_A_PASS: u64 = 10;
 /// ... but so many always may, or a nearly empty stream would never become empty.
 const ALWAYS: u64 = 10_000;
 
-/// The first sequence that some consumer still needs.
-///
-/// `None` where that cannot be known, because a consumer is missing. A consumer that has nothing pending and nothing
-/// unacknowledged has processed everything up to the last sequence that was there *before* it was asked; its own floor
-/// stays behind while it is idle, because a filtered consumer's floor moves only with its own messages.
-pub fn needed_from(view: &View) -> Option<u64> {
-    view.consumers
-        .iter()
-        .map(|consumer| {
-            consumer.map(|progress| {
-                if progress.pending == 0 && progress.unacknowledged == 0 {
-                    view.last_sequence
-                } else {
-                    progress.ack_floor
-                }
-            })
-        })
-        .try_fold(view.last_sequence, |lowest, floor| Some(lowest.min(floor?)))
-        .map(|floor| floor.saturating_add(1))
+/// The first sequence that some consumer still needs; at most the one after [`View::last_sequence`].
+pub fn needed_from(view: &View) -> Result<u64, Stopped> {
+    if !view.layout_is_known {
+        return Err(Stopped::UnknownLayout);
+    }
+    // What came after the stream was looked at is not looked at.
+    let end = view.last_sequence.saturating_add(1);
+    view.consumers.iter().try_fold(end, |lowest, consumer| {
+        let progress = consumer.ok_or(Stopped::ConsumerMissing)?;
+        Ok(lowest.min(match progress.reads {
+            Reads::Filtered { next: Some(next) } => next,
+            Reads::Filtered { next: None } if progress.waiting == 0 => end,
+            Reads::Filtered { next: None } | Reads::Everything => progress.ack_floor.saturating_add(1),
+        }))
+    })
 }
 
 /// What may go in one pass.
 pub fn plan(view: &View, keep: Keep) -> Plan {
-    let Some(needed_from) = needed_from(view) else { return Plan::Nothing };
+    let needed_from = match needed_from(view) {
+        Ok(needed_from) => needed_from,
+        Err(stopped) => return Plan::Stopped(stopped),
+    };
     if view.messages == 0 {
         return Plan::Nothing;
     }
@@ -127,12 +160,13 @@ mod tests {
 
     fn view() -> View {
         View {
+            layout_is_known: true,
             first_sequence: 1,
             last_sequence: 1_000_000,
             messages: 1_000_000,
             bytes: 100,
             max_bytes: Some(1000),
-            consumers: vec![Some(Progress { ack_floor: 500, unacknowledged: 1, pending: 7 })],
+            consumers: vec![reads_everything(500)],
         }
     }
 
@@ -140,41 +174,93 @@ mod tests {
         Keep { since: 0, most_messages: None, under_pressure: true }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as a view has it")]
+    fn reads_everything(ack_floor: u64) -> Option<Progress> {
+        Some(Progress { ack_floor, waiting: 0, reads: Reads::Everything })
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "as a view has it")]
+    fn filtered(ack_floor: u64, next: Option<u64>) -> Option<Progress> {
+        Some(Progress { ack_floor, waiting: 0, reads: Reads::Filtered { next } })
+    }
+
     #[test]
     fn nothing_goes_while_a_consumer_is_missing() {
-        let mut view = view();
+        let mut view = View { bytes: 1000, ..view() };
         view.consumers.push(None);
-        assert_eq!(plan(&view, keep()), Plan::Nothing);
+        assert_eq!(plan(&view, keep()), Plan::Stopped(Stopped::ConsumerMissing));
+    }
+
+    #[test]
+    fn nothing_goes_of_a_stream_whose_layout_is_not_known() {
+        let view = View { layout_is_known: false, bytes: 1000, consumers: vec![], ..view() };
+        assert_eq!(plan(&view, keep()), Plan::Stopped(Stopped::UnknownLayout));
     }
 
     #[test]
     fn what_is_not_processed_stays_at_any_pressure() {
         let full = View { bytes: 1000, ..view() };
         assert_eq!(plan(&full, keep()), Plan::Pressed { before: 501 });
-        let behind = Some(Progress { ack_floor: 0, unacknowledged: 0, pending: 1_000_000 });
-        let unread = View { bytes: 1000, consumers: vec![behind], ..view() };
+        let unread = View { bytes: 1000, consumers: vec![reads_everything(0)], ..view() };
         assert_eq!(plan(&unread, keep()), Plan::Nothing);
     }
 
     #[test]
     fn the_slowest_consumer_counts() {
         let mut view = view();
-        view.consumers.push(Some(Progress { ack_floor: 3, unacknowledged: 0, pending: 9 }));
-        assert_eq!(needed_from(&view), Some(4));
+        view.consumers.push(reads_everything(3));
+        assert_eq!(needed_from(&view), Ok(4));
+        view.consumers.push(filtered(0, Some(2)));
+        assert_eq!(needed_from(&view), Ok(2));
+    }
+
+    // A member of a cluster that was just given the consumer knows no floor and no pending message.
+    #[test]
+    fn a_consumer_that_answers_with_zeros_holds_all_that_is_for_it() {
+        let everything = View { bytes: 1000, consumers: vec![reads_everything(0)], ..view() };
+        assert_eq!(plan(&everything, keep()), Plan::Nothing);
+        let some = View { bytes: 1000, consumers: vec![filtered(0, Some(7))], ..view() };
+        assert_eq!(plan(&some, keep()), Plan::Pressed { before: 7 });
+    }
+
+    // The consumer has not heard of a message that the stream has: on one server for a moment, in a cluster for longer.
+    #[test]
+    fn a_message_that_its_consumer_has_not_heard_of_stays() {
+        let everything = View { consumers: vec![reads_everything(999_999)], ..view() };
+        assert_eq!(needed_from(&everything), Ok(1_000_000));
+        let some = View { consumers: vec![filtered(999_990, Some(999_995))], ..view() };
+        assert_eq!(needed_from(&some), Ok(999_995));
     }
 
     #[test]
-    fn an_idle_consumer_counts_as_far_as_the_stream_was_before_it_was_asked() {
-        let idle = Some(Progress { ack_floor: 3, unacknowledged: 0, pending: 0 });
-        let view = View { consumers: vec![idle], ..view() };
-        assert_eq!(needed_from(&view), Some(1_000_001));
+    fn a_floor_told_too_low_costs_room_and_no_message() {
+        let view = View { consumers: vec![reads_everything(10), filtered(10, Some(600))], ..view() };
+        assert_eq!(needed_from(&view), Ok(11));
+    }
+
+    #[test]
+    fn an_idle_consumer_holds_nothing_that_is_not_its_own() {
+        let view = View { consumers: vec![filtered(3, None)], ..view() };
+        assert_eq!(needed_from(&view), Ok(1_000_001));
+    }
+
+    #[test]
+    fn a_stream_that_finds_no_message_for_a_consumer_that_waits_for_some_is_not_believed() {
+        let waits = Progress { ack_floor: 3, waiting: 1, reads: Reads::Filtered { next: None } };
+        let view = View { consumers: vec![Some(waits)], ..view() };
+        assert_eq!(needed_from(&view), Ok(4));
+    }
+
+    #[test]
+    fn what_came_after_the_stream_was_looked_at_stays() {
+        let view = View { consumers: vec![reads_everything(1_000_900), filtered(0, Some(1_000_800))], ..view() };
+        assert_eq!(needed_from(&view), Ok(1_000_001));
     }
 
     #[test]
     fn one_unacknowledged_message_holds_everything_after_it() {
-        let one = Some(Progress { ack_floor: 3, unacknowledged: 1, pending: 0 });
-        let view = View { consumers: vec![one], ..view() };
-        assert_eq!(needed_from(&view), Some(4));
+        let view = View { consumers: vec![filtered(3, Some(4))], ..view() };
+        assert_eq!(needed_from(&view), Ok(4));
     }
 
     #[test]

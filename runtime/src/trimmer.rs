@@ -1,21 +1,23 @@
 //! Trims a stream as [`crate::trim`] plans it: looks, plans, finds the first message that is young enough to stay, and
 //! purges by sequence.
 //!
-//! Order matters: the stream is asked before its consumers, so that "nothing pending" speaks of a sequence that was
-//! there already. A purge is always by sequence and never past what the plan allows.
+//! Order matters: the stream is asked first, then how far each consumer is, then what the stream has for it from there
+//! on. So every answer is at most as far as the truth. A purge is always by sequence and never past what the plan
+//! allows.
 
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::error_chain::Chain;
 use crate::nats::Nats;
-use crate::provision::consumers_of;
-use crate::stream_info::{InfoError, StreamInfo, broker_millis};
+use crate::properties::{consumers_of, layout_is_known};
+use crate::stream_info::{ConsumerInfo, InfoError, StreamInfo, broker_millis};
 use crate::tasks::Outcome;
-use crate::trim::{Keep, Plan, Progress, View, plan};
+use crate::topology;
+use crate::trim::{Keep, Plan, Progress, Reads, Stopped, View, plan};
 
 /// What is kept of a stream, before the broker's time is known.
 #[derive(Clone, Debug)]
@@ -48,7 +50,7 @@ const MARGIN: Duration = Duration::from_hours(1);
 pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) -> Outcome {
     let stream = retention.stream;
     describe_counter!("penstock_trimmed_messages_total", "Processed messages that were thrown away, by stream.");
-    describe_counter!("penstock_trim_failures_total", "Passes that could not look or purge, by stream.");
+    describe_counter!("penstock_trim_failures_total", "Passes that could not look, decide or purge, by stream.");
     describe_gauge!("penstock_stream_bytes_ratio", "Bytes in a stream as a share of its limit.");
     describe_gauge!("penstock_stream_reach_seconds", "How far back a stream reaches.");
     let trimmed = counter!("penstock_trimmed_messages_total", "stream" => stream);
@@ -70,12 +72,26 @@ pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) 
                 if pass.trimmed > 0 {
                     info!(stream, messages = pass.trimmed, "trimmed");
                 }
+                if let Some(why) = pass.stopped {
+                    failures.increment(1);
+                    warn!(stream, why = told(why), "nothing is trimmed; nothing is lost, the stream grows");
+                }
             }
             Err(error) => {
                 failures.increment(1);
                 warn!(stream, error = %Chain(&error), "could not trim; nothing is lost, the stream grows");
             }
         }
+    }
+}
+
+fn told(why: Stopped) -> &'static str {
+    match why {
+        Stopped::ConsumerMissing => "a consumer of it is missing: `penstock provision` makes it",
+        Stopped::UnknownLayout => {
+            "its layout is not the one that this program knows: `penstock provision` of this version"
+        }
+        Stopped::UnknownTime => "NATS did not say what time it is",
     }
 }
 
@@ -88,6 +104,8 @@ pub struct Pass {
     pub bytes_ratio: f64,
     /// How far back the stream reached, in seconds, before the pass.
     pub reach_seconds: f64,
+    /// Why nothing could be decided.
+    pub stopped: Option<Stopped>,
 }
 
 impl Nats {
@@ -96,8 +114,7 @@ impl Nats {
         let info = self.stream_info(retention.stream).await?;
         let view = look(self, retention.stream, &info).await?;
         let Some(now) = info.ts.as_deref().and_then(broker_millis) else {
-            debug!(stream = retention.stream, "the broker did not say what time it is; nothing is trimmed");
-            return Ok(Pass::default());
+            return Ok(Pass { stopped: Some(Stopped::UnknownTime), ..Pass::default() });
         };
         let first = broker_millis(&info.state.first_ts);
         let mut pass = seen(&view, now, first);
@@ -109,6 +126,7 @@ impl Nats {
         };
         let before = match plan(&view, keep) {
             Plan::Nothing => return Ok(pass),
+            Plan::Stopped(why) => return Ok(Pass { stopped: Some(why), ..pass }),
             Plan::Pressed { before } => before,
             Plan::Aged { before } => match first {
                 Some(first) if first < keep.since => {
@@ -126,18 +144,15 @@ impl Nats {
 
 async fn look(nats: &Nats, stream: &str, info: &StreamInfo) -> Result<View, InfoError> {
     let mut consumers = Vec::new();
-    for consumer in consumers_of(info) {
+    for consumer in consumers_of(stream, info) {
         consumers.push(match nats.consumer_info(stream, consumer).await {
-            Ok(info) => Some(Progress {
-                ack_floor: info.ack_floor.stream_seq,
-                unacknowledged: info.num_ack_pending,
-                pending: info.num_pending,
-            }),
+            Ok(info) => Some(progress(nats, stream, consumer, &info).await?),
             Err(error) if error.is_missing() => None,
             Err(error) => return Err(error),
         });
     }
     Ok(View {
+        layout_is_known: layout_is_known(info),
         first_sequence: info.state.first_seq,
         last_sequence: info.state.last_seq,
         messages: info.state.messages,
@@ -145,6 +160,27 @@ async fn look(nats: &Nats, stream: &str, info: &StreamInfo) -> Result<View, Info
         max_bytes: u64::try_from(info.config.max_bytes).ok(),
         consumers,
     })
+}
+
+/// How far a consumer is. What is for it is asked of the stream, whose leader answers, and not of the consumer.
+async fn progress(nats: &Nats, stream: &str, consumer: &str, info: &ConsumerInfo) -> Result<Progress, InfoError> {
+    let ack_floor = info.ack_floor.stream_seq;
+    let reads = match filter_of(stream, consumer, info) {
+        None => Reads::Everything,
+        Some(filter) => {
+            let next = nats.next_stored(stream, ack_floor.saturating_add(1), filter).await?;
+            Reads::Filtered { next: next.map(|stored| stored.seq) }
+        }
+    };
+    Ok(Progress { ack_floor, waiting: info.num_pending.saturating_add(info.num_ack_pending), reads })
+}
+
+/// The one filter of a consumer; `None` where it reads everything, or where its filter is not the one that it should
+/// have and everything may be its own.
+fn filter_of<'a>(stream: &str, consumer: &str, info: &'a ConsumerInfo) -> Option<&'a str> {
+    let found = info.config.filter_subject.as_str();
+    let wanted = topology::consumer(stream, consumer).is_none_or(|known| known.filter == found);
+    (wanted && info.config.filter_subjects.is_empty() && !found.is_empty()).then_some(found)
 }
 
 /// The moment before which messages may go, by the broker's clock.
@@ -186,6 +222,7 @@ fn seen(view: &View, now: i64, first: Option<i64>) -> Pass {
         trimmed: 0,
         bytes_ratio: limit.map_or(0.0, |limit| view.bytes as f64 / limit as f64),
         reach_seconds: reach as f64 / 1000.0,
+        stopped: None,
     }
 }
 

@@ -121,8 +121,8 @@ async fn a_reload_adds_a_source_without_losing_a_request_and_a_bad_file_changes_
 
     let path = pipeline.config().to_owned();
     std::fs::write(&path, config::with_sources([config::signed("orders"), config::signed("added")])).unwrap();
-    // The normalizer first: it has to know what the gateway lets in.
-    for role in [Role::Normalizer, Role::Gateway] {
+    // The gateway last: the others have to know what it lets in.
+    for role in [Role::Persister, Role::Dedup, Role::Normalizer, Role::Gateway] {
         pipeline.role(role).child().signal(Signal::SIGHUP);
     }
     let answer = eventually(SOON, "the new source is served", async || {
@@ -131,6 +131,18 @@ async fn a_reload_adds_a_source_without_losing_a_request_and_a_bad_file_changes_
     })
     .await;
     pipeline.row("messages", answer.accepted()).await;
+    for (role, name, outcome) in [
+        (Role::Normalizer, "penstock_normalizer_messages_total", "normalized"),
+        (Role::Dedup, "penstock_dedup_messages_total", "unique"),
+        (Role::Persister, "penstock_persister_messages_total", "stored"),
+    ] {
+        let labels = [("source", "added"), ("outcome", outcome)];
+        eventually(SOON, "the new source is counted under its name", async || {
+            let found = pipeline.scrape(role).await.sum(name, &labels);
+            ensure(found == Some(1.0), || format!("{}: {found:?}", role.name()))
+        })
+        .await;
+    }
 
     std::fs::write(&path, config::with_sources(["name = \"broken\"\nchannel = \"webhook\"\nprovider = \"nobody\""]))
         .unwrap();

@@ -28,3 +28,4 @@ mod statuses;
 mod streams;
 mod text;
 mod trimming;
+mod users;

@@ -104,3 +104,29 @@ async fn nats_and_postgresql_restarted_under_load_leave_the_ledger_exact() {
     pipeline.settled().await;
     Findings::of(&deliveries, &pipeline.database.endings("orders").await).assert_exact();
 }
+
+/// An alert by age has to fire where nobody can look, too.
+#[tokio::test]
+async fn a_backlog_that_nobody_can_look_at_goes_on_ageing() {
+    let pipeline = Pipeline::by_hand(&config::with_sources([config::signed("orders")]), &[Role::Dedup]).await;
+    let backlog = async || {
+        let metrics = pipeline.scrape(Role::Dedup).await;
+        let stage = [("stage", "dedup")];
+        let age = metrics.sum("penstock_backlog_age_seconds", &stage).unwrap_or(f64::NAN);
+        (age, metrics.sum("penstock_backlog_failures_total", &stage).unwrap_or(f64::NAN))
+    };
+    assert_eq!(backlog().await, (0.0, 0.0), "nothing waits, and that is known");
+    let broker = pipeline.run().pids.nats.unwrap();
+    send(broker, Signal::SIGSTOP);
+    eventually(HEALED, "the age goes on", async || {
+        let (age, failures) = backlog().await;
+        ensure(age > 5.0 && failures > 0.0, || format!("{age} s, {failures} failures"))
+    })
+    .await;
+    send(broker, Signal::SIGCONT);
+    eventually(HEALED, "nothing waits, and that is known again", async || {
+        let (age, _) = backlog().await;
+        ensure(age == 0.0, || format!("{age} s"))
+    })
+    .await;
+}

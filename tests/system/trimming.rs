@@ -142,6 +142,58 @@ async fn a_consumer_that_is_missing_stops_trimming() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_metadata_was_lost_is_not_trimmed() {
+    let broker = Broker::start().await;
+    broker.publish("canonical.sms.support", 20, 100).await;
+    let mut config: serde_json::Value =
+        broker.nats.jetstream().request("STREAM.INFO.CANONICAL", &serde_json::json!({})).await.unwrap();
+    let mut config = config["config"].take();
+    config["metadata"] = serde_json::json!({});
+    let answer: serde_json::Value = broker.nats.jetstream().request("STREAM.UPDATE.CANONICAL", &config).await.unwrap();
+    assert!(answer.get("error").is_none(), "{answer:#}");
+    assert_eq!(broker.trim("CANONICAL", NO_TIME, Some(1)).await, 0);
+    assert_eq!(broker.left("CANONICAL").await, 20);
+    // Mended, it is trimmed again.
+    broker.process("CANONICAL", "dedup", 20).await;
+    assert_eq!(broker.trim("CANONICAL", NO_TIME, Some(1)).await, 0);
+    broker.nats.provision(&broker.config).await.unwrap();
+    assert_eq!(broker.trim("CANONICAL", NO_TIME, None).await, 20);
+}
+
+#[tokio::test]
+async fn a_pass_that_could_not_decide_says_why() {
+    let broker = Broker::start().await;
+    broker.nats.jetstream().delete_consumer_from_stream("dedup", "CANONICAL").await.unwrap();
+    let retention = Retention {
+        stream: "CANONICAL",
+        keep: KeepFor::Age(NO_TIME),
+        most_messages: None,
+        under_pressure: true,
+        every: Duration::from_mins(1),
+    };
+    let pass = broker.nats.trim(&retention).await.unwrap();
+    assert_eq!(pass.stopped, Some(runtime::trim::Stopped::ConsumerMissing));
+}
+
+#[tokio::test]
+async fn a_consumer_with_another_filter_than_its_own_holds_everything_after_its_floor() {
+    let broker = Broker::start().await;
+    broker.publish("raw.email.inbox", 1, 100).await;
+    broker.process("RAW", "normalizer-email", 1).await;
+    broker.publish("raw.sms.support", 20, 100).await;
+    broker.process("RAW", "normalizer-sms", 20).await;
+    let jetstream = broker.nats.jetstream();
+    let mut info: serde_json::Value =
+        jetstream.request("CONSUMER.INFO.RAW.normalizer-email", &serde_json::json!({})).await.unwrap();
+    info["config"]["filter_subject"] = "raw.email.nobody".into();
+    let change = serde_json::json!({ "stream_name": "RAW", "config": info["config"].take(), "action": "update" });
+    let answer: serde_json::Value =
+        jetstream.request("CONSUMER.CREATE.RAW.normalizer-email.raw.email.nobody", &change).await.unwrap();
+    assert!(answer.get("error").is_none(), "{answer:#}");
+    assert!(broker.trim("RAW", NO_TIME, None).await <= 1, "which messages are its own is not known");
+}
+
+#[tokio::test]
 async fn a_consumer_made_anew_has_processed_nothing() {
     let broker = Broker::start().await;
     broker.publish("canonical.sms.support", 20, 100).await;

@@ -60,7 +60,7 @@ async fn keep_sizes(nats: &Nats, sizes: &mut Streams) -> Result<(), CommandError
 fn failed(error: ProvisionError) -> CommandError {
     let next = match &error {
         ProvisionError::Wrong(_) => {
-            "these properties cannot be changed in place: use another NATS account, or delete the stream once nothing in it is needed"
+            "what is left cannot be changed in place: use another NATS account, or delete the stream once nothing in it is needed; a consumer may be deleted at any time"
         }
         ProvisionError::MakeStream { .. } | ProvisionError::UpdateStream { .. } => {
             "the streams reserve what they may take: give NATS more room (max_file_store), or set smaller sizes in [streams]"
@@ -81,7 +81,7 @@ fn said(done: Provisioned) -> String {
             format!(
                 "made {}, updated {}",
                 out::several(made, "stream or consumer", "streams and consumers"),
-                out::several(updated, "stream", "streams")
+                out::several(updated, "stream or consumer", "streams and consumers")
             )
         }
     }
@@ -94,6 +94,9 @@ mod tests {
     #[test]
     fn a_second_run_says_that_there_was_nothing_to_do() {
         assert!(said(Provisioned::default()).contains("nothing to do"));
-        assert_eq!(said(Provisioned { made: 18, updated: 1 }), "made 18 streams and consumers, updated 1 stream");
+        assert_eq!(
+            said(Provisioned { made: 18, updated: 1 }),
+            "made 18 streams and consumers, updated 1 stream or consumer"
+        );
     }
 }
