@@ -33,7 +33,7 @@ use crate::clock::BrokerClock;
 use crate::envelope;
 use crate::intake::{Intake, State};
 use crate::metrics::{GatewayMetrics, Requests};
-use crate::recent::{Print, Recent};
+use crate::recent::Recent;
 use crate::route;
 use crate::sources::Source;
 use crate::store::{Store, StoreError};
@@ -145,12 +145,11 @@ impl Gateway {
     }
 
     async fn store(&self, intake: Intake<'_>, verified: Verified) -> Result<Answer, Refusal> {
-        let Intake { state, source, head, ticket, .. } = intake;
+        let Intake { state, source, ticket, .. } = intake;
         intake.check()?;
         intake.limit(verified)?;
 
-        let query = head.uri.query();
-        let print = Print::of(source.name.as_str(), verified, head.method.as_str(), query, &intake.body);
+        let print = intake.print(verified);
         let repeat_of = self.recent.seen(print, Instant::now());
         if let (Some(repeat_of), true) = (repeat_of, source.refuses_repeats) {
             return Ok(Answer::Conflict { repeat_of });

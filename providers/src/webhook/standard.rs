@@ -28,6 +28,9 @@ static CONTRACT: Contract = Contract {
               and 504; `Retry-After` is honoured; 410 ends it (standard-webhooks specification)",
 };
 
+/// The headers with the id of a message: the standard's own, and Svix's. The first that is there counts.
+const IDS: [&str; 2] = ["webhook-id", "svix-id"];
+
 /// The adapter.
 #[derive(Debug)]
 pub(crate) struct Standard;
@@ -61,13 +64,17 @@ impl Adapter for Standard {
         standard::sign(request, keyring, now)
     }
 
+    fn identity_headers(&self) -> &'static [&'static str] {
+        &IDS
+    }
+
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
         payload::normalize(raw, settings, |draft| add(draft, raw))
     }
 }
 
 fn add(draft: &mut Draft, raw: &RawRequest) {
-    if let Some(id) = raw.header("webhook-id").or_else(|| raw.header("svix-id")).filter(|id| !id.is_empty()) {
+    if let Some(id) = IDS.iter().find_map(|name| raw.header(name)).filter(|id| !id.is_empty()) {
         draft.provider_message_id = Some(id.to_owned());
         draft.identity = Identity::Provided(vec![id.to_owned()]);
     }
