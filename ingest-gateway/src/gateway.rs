@@ -5,9 +5,10 @@
 //!
 //! `received_at` is the moment when the whole body was there: what a slow client spends on sending is its own time.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue};
@@ -29,7 +30,7 @@ use crate::address;
 use crate::admit::{Admission, admit};
 use crate::answer::{Answer, Refusal};
 use crate::body::{self, Budget};
-use crate::clock::BrokerClock;
+use crate::clock::{BrokerClock, Uncertain};
 use crate::envelope;
 use crate::intake::{Intake, State};
 use crate::metrics::{GatewayMetrics, Requests};
@@ -86,6 +87,9 @@ impl Gateway {
         let (head, mut body) = request.into_parts();
         let mut ticket = Ticket::draw(&self.clock);
         let source = route::source(&state.table, head.uri.path());
+        let requests =
+            source.and_then(|source| state.metrics(source)).map_or(&self.unknown, |metrics| &metrics.requests);
+        let in_hand = requests.begin(started);
         let answer = match source {
             Some(source) => self.take(&state, source, &head, &mut body, peer, &mut ticket).await,
             None => Err(Refusal::NotFound),
@@ -93,7 +97,8 @@ impl Gateway {
         let answer = answer.unwrap_or_else(Answer::Refused);
 
         let mut response = answer.respond(ticket.id, ticket.jitter);
-        self.count(&state, source, &answer, started, ticket, response.status());
+        let took = in_hand.end(answer.outcome());
+        self.tell(source, &answer, took, ticket, response.status());
         if !body.is_end_stream() {
             leave(&head, body, &answer, &mut response);
         }
@@ -124,6 +129,9 @@ impl Gateway {
         let beside = target + header_bytes;
         let bytes = body::read(body, source.max_body, table.body_timeout, &self.budget, beside).await?;
         ticket.stamp(&self.clock);
+        if !ticket.certain {
+            return Err(self.cannot_store(source, ticket.id, &Uncertain));
+        }
 
         let pairs = envelope::pairs(head);
         let metrics = state.metrics(source);
@@ -172,7 +180,7 @@ impl Gateway {
         })
     }
 
-    fn cannot_store(&self, source: &Source, request_id: Uuid, error: &StoreError) -> Refusal {
+    fn cannot_store(&self, source: &Source, request_id: Uuid, error: &(dyn Error + 'static)) -> Refusal {
         if let Some(left_out) = self.store_failures.pass(now_millis()) {
             let (channel, source) = (source.channel.as_str(), source.name.as_str());
             warn!(%request_id, channel, source, error = %Chain(error), left_out, "could not store a request");
@@ -204,19 +212,7 @@ impl Gateway {
         }
     }
 
-    fn count(
-        &self,
-        state: &State,
-        source: Option<&Source>,
-        answer: &Answer,
-        started: Instant,
-        ticket: Ticket,
-        status: StatusCode,
-    ) {
-        let (outcome, took) = (answer.outcome(), started.elapsed());
-        let requests =
-            source.and_then(|source| state.metrics(source)).map_or(&self.unknown, |metrics| &metrics.requests);
-        requests.count(outcome, took);
+    fn tell(&self, source: Option<&Source>, answer: &Answer, took: Duration, ticket: Ticket, status: StatusCode) {
         if ticket.corrected {
             self.metrics.clock_corrected.increment(1);
         }
@@ -224,7 +220,7 @@ impl Gateway {
             request_id = %ticket.id,
             channel = source.map(|source| source.channel.as_str()),
             source = source.map(|source| source.name.as_str()),
-            outcome = outcome.as_str(),
+            outcome = answer.outcome().as_str(),
             status = status.as_u16(),
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "answered"

@@ -1,7 +1,7 @@
 //! What the gateway counts. Handles are taken once per source, so that counters are there at zero and a request only
 //! adds to them; labels come from the configuration and from closed sets, never from a request.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -12,7 +12,7 @@ use crate::sources::Source;
 
 /// What became of a request, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is explained by the answer of the same name")]
+#[expect(missing_docs, reason = "each is explained by the answer of the same name, or is that there was none")]
 pub enum Outcome {
     Accepted,
     Duplicate,
@@ -28,11 +28,12 @@ pub enum Outcome {
     OverLimit,
     Overloaded,
     Unavailable,
+    Abandoned,
 }
 
 impl Outcome {
     /// Every outcome, in the order of the enum.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Held,
@@ -47,6 +48,7 @@ impl Outcome {
         Self::OverLimit,
         Self::Overloaded,
         Self::Unavailable,
+        Self::Abandoned,
     ];
 
     /// The label.
@@ -66,6 +68,7 @@ impl Outcome {
             Self::OverLimit => "over_limit",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
+            Self::Abandoned => "abandoned",
         }
     }
 }
@@ -94,13 +97,40 @@ impl Requests {
         Self::new(UNKNOWN, UNKNOWN)
     }
 
-    /// Counts one.
-    pub fn count(&self, outcome: Outcome, took: Duration) {
+    /// Counts one that began then, once it ends.
+    pub fn begin(&self, started: Instant) -> InHand<'_> {
+        InHand { requests: self, started, outcome: Outcome::Abandoned }
+    }
+
+    fn count(&self, outcome: Outcome, took: Duration) {
         // The handles are in the order of the enum.
         if let Some(counter) = self.outcomes.get(outcome as usize) {
             counter.increment(1);
         }
         self.duration.record(took);
+    }
+}
+
+/// A request that is not answered yet. Where its client hangs up, the HTTP library drops all of it, wherever it is; it
+/// may be stored all the same, and is counted as abandoned.
+#[derive(Debug)]
+pub struct InHand<'a> {
+    requests: &'a Requests,
+    started: Instant,
+    outcome: Outcome,
+}
+
+impl InHand<'_> {
+    /// It is answered; how long that took.
+    pub fn end(mut self, outcome: Outcome) -> Duration {
+        self.outcome = outcome;
+        self.started.elapsed()
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.requests.count(self.outcome, self.started.elapsed());
     }
 }
 
