@@ -119,7 +119,7 @@ async fn a_request_whose_client_hangs_up_is_counted_as_abandoned() {
     let nats = pipeline.run().pids.nats.unwrap();
     send(nats, Signal::SIGSTOP);
     message(1).hang_up(&pipeline.gateways()[0]).await;
-    let counted = eventually(PROMISED, "the request is counted", async || {
+    let counted = eventually(HEALED, "the request is counted", async || {
         let abandoned = abandoned().await;
         ensure(abandoned == Some(1.0), || format!("{abandoned:?}"))
     });

@@ -161,3 +161,36 @@ async fn an_http2_client_that_takes_no_answer_does_not_keep_its_place() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_request_is_let_go_when_its_client_hangs_up() {
+    struct Dropped(tokio::sync::mpsc::UnboundedSender<()>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+
+    let (listener, address) = listener().await;
+    let shutdown = CancellationToken::new();
+    let (sender, mut dropped) = tokio::sync::mpsc::unbounded_channel();
+    let handler = move |request: Request<Incoming>, _peer| {
+        let dropped = Dropped(sender.clone());
+        async move {
+            request.into_body().collect().await.unwrap();
+            std::future::pending::<()>().await;
+            drop(dropped);
+            Response::new(Full::default())
+        }
+    };
+    let server = serve(listener, handler, limits(Duration::from_secs(5)), shutdown.clone());
+    let client = async {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(REQUEST).await.unwrap();
+        drop(client);
+        timeout(PATIENCE, dropped.recv()).await.expect("the handler is dropped").unwrap();
+        shutdown.cancel();
+    };
+    let (outcome, ()) = tokio::join!(server, client);
+    assert!(outcome.is_ok());
+}
