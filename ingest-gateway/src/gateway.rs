@@ -33,7 +33,7 @@ use crate::body::{self, Budget};
 use crate::clock::{BrokerClock, Uncertain};
 use crate::envelope;
 use crate::intake::{Intake, State};
-use crate::metrics::{GatewayMetrics, Requests};
+use crate::metrics::{GatewayMetrics, InHand, Requests};
 use crate::recent::Recent;
 use crate::route;
 use crate::sources::Source;
@@ -53,7 +53,7 @@ pub struct Gateway {
     clock: Arc<BrokerClock>,
     metrics: Arc<GatewayMetrics>,
     recent: Recent,
-    unknown: Requests,
+    unknown: Arc<Requests>,
     store_failures: Throttle,
     wrong_signatures: Throttle,
 }
@@ -74,22 +74,36 @@ impl Gateway {
             clock,
             metrics,
             recent: Recent::default(),
-            unknown: Requests::unknown(),
+            unknown: Arc::new(Requests::unknown()),
             store_failures: Throttle::new(LOG_EVERY_MS),
             wrong_signatures: Throttle::new(LOG_EVERY_MS),
         }
     }
 
-    /// Takes a request in and answers it.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
-        let started = Instant::now();
+    /// Takes a request in and answers it. It counts from here on, not from the first poll: a client that hangs up at once
+    /// is dropped before that.
+    pub fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response<Full<Bytes>>> + Send {
         let state = Arc::clone(&self.state.borrow());
+        let source = route::source(&state.table, request.uri().path());
+        let metrics = source.and_then(|source| state.metrics(source));
+        let in_hand = metrics.map_or(&self.unknown, |metrics| &metrics.requests).begin(Instant::now());
+        self.answer_in_hand(state, in_hand, request, peer)
+    }
+
+    async fn answer_in_hand(
+        self: Arc<Self>,
+        state: Arc<State>,
+        in_hand: InHand,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
         let mut ticket = Ticket::draw(&self.clock);
         let source = route::source(&state.table, head.uri.path());
-        let requests =
-            source.and_then(|source| state.metrics(source)).map_or(&self.unknown, |metrics| &metrics.requests);
-        let in_hand = requests.begin(started);
         let answer = match source {
             Some(source) => self.take(&state, source, &head, &mut body, peer, &mut ticket).await,
             None => Err(Refusal::NotFound),

@@ -1,6 +1,7 @@
 //! What the gateway counts. Handles are taken once per source, so that counters are there at zero and a request only
 //! adds to them; labels come from the configuration and from closed sets, never from a request.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::{
@@ -98,8 +99,8 @@ impl Requests {
     }
 
     /// Counts one that began then, once it ends.
-    pub fn begin(&self, started: Instant) -> InHand<'_> {
-        InHand { requests: self, started, outcome: Outcome::Abandoned }
+    pub fn begin(self: &Arc<Self>, started: Instant) -> InHand {
+        InHand { requests: Arc::clone(self), started, outcome: Outcome::Abandoned }
     }
 
     fn count(&self, outcome: Outcome, took: Duration) {
@@ -114,13 +115,13 @@ impl Requests {
 /// A request that is not answered yet. Where its client hangs up, the HTTP library drops all of it, wherever it is; it
 /// may be stored all the same, and is counted as abandoned.
 #[derive(Debug)]
-pub struct InHand<'a> {
-    requests: &'a Requests,
+pub struct InHand {
+    requests: Arc<Requests>,
     started: Instant,
     outcome: Outcome,
 }
 
-impl InHand<'_> {
+impl InHand {
     /// It is answered; how long that took.
     pub fn end(mut self, outcome: Outcome) -> Duration {
         self.outcome = outcome;
@@ -128,7 +129,7 @@ impl InHand<'_> {
     }
 }
 
-impl Drop for InHand<'_> {
+impl Drop for InHand {
     fn drop(&mut self) {
         self.requests.count(self.outcome, self.started.elapsed());
     }
@@ -138,7 +139,7 @@ impl Drop for InHand<'_> {
 #[derive(Debug)]
 pub struct SourceMetrics {
     /// Its requests.
-    pub requests: Requests,
+    pub requests: Arc<Requests>,
     /// Wrong signatures accepted because the source only observes.
     pub observed: Counter,
     /// Requests over its limit that were accepted all the same.
@@ -154,7 +155,7 @@ impl SourceMetrics {
         let secret = |number: usize| counter!("penstock_gateway_secret_uses_total", "source" => name(), "secret" => number.to_string());
         let flaw = |flaw: Flaw| counter!("penstock_gateway_wrong_signatures_total", "source" => name(), "flaw" => flaw.as_str());
         Self {
-            requests: Requests::new(source.channel.as_str(), source.name.as_str()),
+            requests: Arc::new(Requests::new(source.channel.as_str(), source.name.as_str())),
             observed: counter!("penstock_gateway_observed_total", "source" => name()),
             over_limit_accepted: counter!("penstock_gateway_over_limit_accepted_total", "source" => name()),
             secrets: (1..=secrets).map(secret).collect(),
