@@ -6,12 +6,12 @@
 //! half-read bodies cannot wait for each other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The budget is counted in pieces of this many bytes.
 const PIECE: usize = 1024;
@@ -31,53 +31,71 @@ pub enum BodyError {
     Broken,
 }
 
-/// Bytes that may be in memory at once.
+/// Bytes that may be in memory at once. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Budget {
-    pieces: Arc<Semaphore>,
-    all: usize,
+pub struct Budget(Arc<Pieces>);
+
+#[derive(Debug)]
+struct Pieces {
+    all: AtomicUsize,
+    used: AtomicUsize,
 }
 
 impl Budget {
     /// So many bytes.
     pub fn new(bytes: u64) -> Self {
-        let most = usize::try_from(u32::MAX).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let all = usize::try_from(bytes / PIECE as u64).unwrap_or(most).clamp(1, most);
-        Self { pieces: Arc::new(Semaphore::new(all)), all }
+        Self(Arc::new(Pieces { all: AtomicUsize::new(pieces(bytes)), used: AtomicUsize::new(0) }))
+    }
+
+    /// So many bytes from now on. Where more are in use, nothing new is taken until enough of them are given back.
+    pub fn resize(&self, bytes: u64) {
+        self.0.all.store(pieces(bytes), Ordering::Relaxed);
     }
 
     /// Bytes taken now.
     pub fn used(&self) -> usize {
-        self.all.saturating_sub(self.pieces.available_permits()).saturating_mul(PIECE)
+        self.0.used.load(Ordering::Relaxed).saturating_mul(PIECE)
     }
 
     fn share(&self) -> Share {
-        Share { budget: self.clone(), held: None, bytes: 0 }
+        Share { budget: self.clone(), held: 0, bytes: 0 }
     }
+
+    fn take(&self, more: usize) -> Result<(), BodyError> {
+        let all = self.0.all.load(Ordering::Relaxed);
+        let sum = |used: usize| used.checked_add(more).filter(|sum| *sum <= all);
+        let taken = self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
+        taken.map(|_| ()).map_err(|_| BodyError::NoRoom)
+    }
+}
+
+fn pieces(bytes: u64) -> usize {
+    usize::try_from(bytes / PIECE as u64).unwrap_or(usize::MAX).max(1)
 }
 
 /// A request's part of the budget.
 struct Share {
     budget: Budget,
-    held: Option<OwnedSemaphorePermit>,
+    /// Pieces.
+    held: usize,
     bytes: usize,
 }
 
 impl Share {
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
         self.bytes = self.bytes.saturating_add(bytes);
-        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = self.bytes.div_ceil(PIECE).saturating_sub(held);
-        if more == 0 {
-            return Ok(());
-        }
-        let more = u32::try_from(more).map_err(|_| BodyError::NoRoom)?;
-        let permit = Arc::clone(&self.budget.pieces).try_acquire_many_owned(more).map_err(|_| BodyError::NoRoom)?;
-        match &mut self.held {
-            Some(held) => held.merge(permit),
-            None => self.held = Some(permit),
+        let more = self.bytes.div_ceil(PIECE).saturating_sub(self.held);
+        if more > 0 {
+            self.budget.take(more)?;
+            self.held += more;
         }
         Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.0.used.fetch_sub(self.held, Ordering::Relaxed);
     }
 }
 
@@ -201,6 +219,24 @@ mod tests {
         drop(part);
         assert_eq!(budget.used(), 0);
         assert!(read(2000).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_budget_can_be_changed_while_it_is_used() {
+        let budget = Budget::new(2048);
+        let read =
+            async |bytes: usize| read(&mut Full::new(Bytes::from(vec![0; bytes])), 1 << 20, TIME, &budget, 0).await;
+        let first = read(2000).await.unwrap();
+        assert_eq!(read(1).await, Err(BodyError::NoRoom));
+        budget.resize(4096);
+        let second = read(2000).await.unwrap();
+        budget.resize(1024);
+        drop(first);
+        assert_eq!(read(1).await, Err(BodyError::NoRoom), "what is in use is more than there is now");
+        drop(second);
+        assert_eq!(budget.used(), 0);
+        assert!(read(1024).await.is_ok());
+        assert_eq!(read(1025).await, Err(BodyError::NoRoom));
     }
 
     #[tokio::test(start_paused = true)]

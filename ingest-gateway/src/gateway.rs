@@ -5,9 +5,10 @@
 //!
 //! `received_at` is the moment when the whole body was there: what a slow client spends on sending is its own time.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue};
@@ -29,11 +30,11 @@ use crate::address;
 use crate::admit::{Admission, admit};
 use crate::answer::{Answer, Refusal};
 use crate::body::{self, Budget};
-use crate::clock::BrokerClock;
+use crate::clock::{BrokerClock, Uncertain};
 use crate::envelope;
 use crate::intake::{Intake, State};
-use crate::metrics::{GatewayMetrics, Requests};
-use crate::recent::{Print, Recent};
+use crate::metrics::{GatewayMetrics, InHand, Requests};
+use crate::recent::Recent;
 use crate::route;
 use crate::sources::Source;
 use crate::store::{Store, StoreError};
@@ -52,7 +53,7 @@ pub struct Gateway {
     clock: Arc<BrokerClock>,
     metrics: Arc<GatewayMetrics>,
     recent: Recent,
-    unknown: Requests,
+    unknown: Arc<Requests>,
     store_failures: Throttle,
     wrong_signatures: Throttle,
 }
@@ -73,16 +74,33 @@ impl Gateway {
             clock,
             metrics,
             recent: Recent::default(),
-            unknown: Requests::unknown(),
+            unknown: Arc::new(Requests::unknown()),
             store_failures: Throttle::new(LOG_EVERY_MS),
             wrong_signatures: Throttle::new(LOG_EVERY_MS),
         }
     }
 
-    /// Takes a request in and answers it.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
-        let started = Instant::now();
+    /// Takes a request in and answers it. It counts from here on, not from the first poll: a client that hangs up at once
+    /// is dropped before that.
+    pub fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response<Full<Bytes>>> + Send {
         let state = Arc::clone(&self.state.borrow());
+        let source = route::source(&state.table, request.uri().path());
+        let metrics = source.and_then(|source| state.metrics(source));
+        let in_hand = metrics.map_or(&self.unknown, |metrics| &metrics.requests).begin(Instant::now());
+        self.answer_in_hand(state, in_hand, request, peer)
+    }
+
+    async fn answer_in_hand(
+        self: Arc<Self>,
+        state: Arc<State>,
+        in_hand: InHand,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
         let mut ticket = Ticket::draw(&self.clock);
         let source = route::source(&state.table, head.uri.path());
@@ -93,7 +111,8 @@ impl Gateway {
         let answer = answer.unwrap_or_else(Answer::Refused);
 
         let mut response = answer.respond(ticket.id, ticket.jitter);
-        self.count(&state, source, &answer, started, ticket, response.status());
+        let took = in_hand.end(answer.outcome());
+        self.tell(source, &answer, took, ticket, response.status());
         if !body.is_end_stream() {
             leave(&head, body, &answer, &mut response);
         }
@@ -124,6 +143,9 @@ impl Gateway {
         let beside = target + header_bytes;
         let bytes = body::read(body, source.max_body, table.body_timeout, &self.budget, beside).await?;
         ticket.stamp(&self.clock);
+        if !ticket.certain {
+            return Err(self.cannot_store(source, ticket.id, &Uncertain));
+        }
 
         let pairs = envelope::pairs(head);
         let metrics = state.metrics(source);
@@ -145,12 +167,11 @@ impl Gateway {
     }
 
     async fn store(&self, intake: Intake<'_>, verified: Verified) -> Result<Answer, Refusal> {
-        let Intake { state, source, head, ticket, .. } = intake;
+        let Intake { state, source, ticket, .. } = intake;
         intake.check()?;
         intake.limit(verified)?;
 
-        let query = head.uri.query();
-        let print = Print::of(source.name.as_str(), verified, head.method.as_str(), query, &intake.body);
+        let print = intake.print(verified);
         let repeat_of = self.recent.seen(print, Instant::now());
         if let (Some(repeat_of), true) = (repeat_of, source.refuses_repeats) {
             return Ok(Answer::Conflict { repeat_of });
@@ -173,7 +194,7 @@ impl Gateway {
         })
     }
 
-    fn cannot_store(&self, source: &Source, request_id: Uuid, error: &StoreError) -> Refusal {
+    fn cannot_store(&self, source: &Source, request_id: Uuid, error: &(dyn Error + 'static)) -> Refusal {
         if let Some(left_out) = self.store_failures.pass(now_millis()) {
             let (channel, source) = (source.channel.as_str(), source.name.as_str());
             warn!(%request_id, channel, source, error = %Chain(error), left_out, "could not store a request");
@@ -205,19 +226,7 @@ impl Gateway {
         }
     }
 
-    fn count(
-        &self,
-        state: &State,
-        source: Option<&Source>,
-        answer: &Answer,
-        started: Instant,
-        ticket: Ticket,
-        status: StatusCode,
-    ) {
-        let (outcome, took) = (answer.outcome(), started.elapsed());
-        let requests =
-            source.and_then(|source| state.metrics(source)).map_or(&self.unknown, |metrics| &metrics.requests);
-        requests.count(outcome, took);
+    fn tell(&self, source: Option<&Source>, answer: &Answer, took: Duration, ticket: Ticket, status: StatusCode) {
         if ticket.corrected {
             self.metrics.clock_corrected.increment(1);
         }
@@ -225,7 +234,7 @@ impl Gateway {
             request_id = %ticket.id,
             channel = source.map(|source| source.channel.as_str()),
             source = source.map(|source| source.name.as_str()),
-            outcome = outcome.as_str(),
+            outcome = answer.outcome().as_str(),
             status = status.as_u16(),
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "answered"

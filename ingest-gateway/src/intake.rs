@@ -1,7 +1,6 @@
 //! A request on its way in, and what is asked of it and made of it. No I/O.
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::request::Parts;
 use proto::header::Pair;
 use proto::{RawEnvelope, Verified};
@@ -13,6 +12,7 @@ use crate::answer::Refusal;
 use crate::envelope;
 use crate::limits::Pressure;
 use crate::metrics::SourceMetrics;
+use crate::recent::Print;
 use crate::sources::{Source, Table};
 use crate::ticket::Ticket;
 
@@ -77,16 +77,21 @@ impl Intake<'_> {
     /// Takes one from the budget that this request may use.
     pub fn limit(&self, verified: Verified) -> Result<(), Refusal> {
         let status = self.source.adapter.contract().over_limit_status();
-        let limits = &self.source.limits;
-        if verified == Verified::No {
-            return limits.check_unverified().map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS));
-        }
-        let pressure = limits.check();
+        let pressure = self.source.limits.check(verified);
         within_limit(pressure, self.source.over_limit).map_err(|over| Refusal::OverLimit(over, status))?;
         if let (Pressure::Over(_), Some(metrics)) = (pressure, self.metrics) {
             metrics.over_limit_accepted.increment(1);
         }
         Ok(())
+    }
+
+    /// What tells it from another one.
+    pub fn print(&self, verified: Verified) -> Print {
+        let (source, head) = (self.source, self.head);
+        let is_id = |name: &str| source.identity_headers.iter().any(|id| id == name);
+        let headers = self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        let ids = headers.filter(|(name, _)| is_id(name));
+        Print::of(source.name.as_str(), verified, head.method.as_str(), head.uri.query(), ids, &self.body)
     }
 
     /// What is stored: everything that came, credentials replaced.

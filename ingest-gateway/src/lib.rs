@@ -3,7 +3,8 @@
 //! * `POST /v1/{channel}/{source}` (and the other methods that the source's provider uses) -- stored, held, or refused.
 //! * anything else -- 404, or 405 with `Allow`.
 //!
-//! Read in this order: [`route`], [`address`], [`limits`], [`admit`], [`answer`] and [`redact`] decide and do nothing;
+//! Read in this order: [`route`], [`address`], [`limits`], [`admit`], [`answer`], [`redact`] and
+//! [`restart`] decide and do nothing;
 //! [`sources`] is what they decide by; [`body`] reads, [`store`] writes, [`probe`] and [`pulse`] know whether that
 //! works; [`intake`] is a request on its way, and [`gateway`] takes it through all of it. What is particular to a provider is in its adapter.
 //!
@@ -15,6 +16,7 @@ pub mod answer;
 pub mod envelope;
 pub mod limits;
 pub mod redact;
+pub mod restart;
 pub mod route;
 pub mod sources;
 
@@ -37,7 +39,7 @@ pub mod gateway;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runtime::config::{Need, Requirements};
+use runtime::config::{Config, Need, Requirements};
 use runtime::error_chain::Chain;
 use runtime::http_server::{ServerLimits, listen, serve};
 use runtime::nats::Nats;
@@ -45,7 +47,7 @@ use runtime::process::{Context, Loaded, Role, StartError};
 use runtime::tasks::Outcome;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::body::Budget;
 use crate::clock::BrokerClock;
@@ -125,15 +127,19 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     }
     context.tasks.spawn("http", serve(listener, answer, limits, shutdown.clone()));
     context.tasks.spawn("probe", prober.run(shutdown.clone()));
-    context.tasks.spawn("tidy", tidy(current, budget, metrics, shutdown.clone()));
-    context.tasks.spawn("reload", reload(context.loaded.clone(), state, shutdown));
+    context.tasks.spawn("tidy", tidy(current, budget.clone(), metrics, shutdown.clone()));
+    let running = context.config.clone();
+    context.tasks.spawn("reload", reload(context.loaded.clone(), running, state, budget, shutdown));
     Ok(context)
 }
 
-/// Puts each new configuration in force, for the requests that come after it.
+/// Puts each new configuration in force, for the requests that come after it, and tells what of it is not: what this
+/// process was started with (`running`) and is read only then.
 async fn reload(
     mut loaded: watch::Receiver<Arc<Loaded>>,
+    running: Config,
     state: watch::Sender<Arc<State>>,
+    budget: Budget,
     shutdown: CancellationToken,
 ) -> Outcome {
     while let Some(Ok(())) = shutdown.run_until_cancelled(loaded.changed()).await {
@@ -141,7 +147,14 @@ async fn reload(
         let previous = Arc::clone(&state.borrow());
         match State::build(&loaded.config, Some(&previous)) {
             Ok(new) => {
+                // Together: no source takes a body that the budget has no room for.
+                budget.resize(loaded.config.gateway.body_budget);
                 state.send_replace(Arc::new(new));
+                let settings = restart::needed_for(&running, &loaded.config);
+                if !settings.is_empty() {
+                    let settings = settings.join(", ");
+                    warn!(settings, "these settings take a restart; the rest of the new configuration is in force");
+                }
             }
             // Cannot be: the same was built before the configuration was let in.
             Err(problems) => error!(error = %Chain(&problems), "the new sources are refused; the old ones stay"),

@@ -14,6 +14,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
+use proto::Verified;
 use runtime::config::{AuthFailures, Rate};
 
 use crate::address::limited_as;
@@ -124,14 +125,35 @@ impl<C: Clock> Single<C> {
     }
 }
 
+/// A budget, and ten times of it for a source that takes more than its limit.
+#[derive(Debug)]
+struct Graded<C: Clock> {
+    own: Single<C>,
+    tenfold: Single<C>,
+}
+
+impl<C: Clock + Clone> Graded<C> {
+    fn new(rate: Rate, clock: &C) -> Self {
+        let single = |times| Single::new(quota(rate, times), clock.clone());
+        Self { own: single(1), tenfold: single(10) }
+    }
+
+    fn check(&self) -> Pressure {
+        match (self.own.check(), self.tenfold.check()) {
+            (Ok(()), _) => Pressure::Within,
+            (Err(over), Ok(())) => Pressure::Over(over),
+            (Err(_), Err(over)) => Pressure::FarOver(over),
+        }
+    }
+}
+
 /// The limits of one source.
 #[derive(Debug)]
 pub struct PerSource<C: Clock = DefaultClock> {
-    own: Single<C>,
-    tenfold: Single<C>,
+    provider: Graded<C>,
     /// For requests whose signature is wrong and that are accepted all the same (`verify = "observe"`): whoever sends
     /// them must not eat the provider's budget.
-    unverified: Single<C>,
+    unverified: Graded<C>,
 }
 
 /// What the limits of a source say.
@@ -154,22 +176,16 @@ impl PerSource {
 
 impl<C: Clock + Clone> PerSource<C> {
     fn with_clock(rate: Rate, clock: &C) -> Self {
-        let single = |times| Single::new(quota(rate, times), clock.clone());
-        Self { own: single(1), tenfold: single(10), unverified: single(1) }
+        Self { provider: Graded::new(rate, clock), unverified: Graded::new(rate, clock) }
     }
 
-    /// Takes one from the provider's own budget.
-    pub fn check(&self) -> Pressure {
-        match (self.own.check(), self.tenfold.check()) {
-            (Ok(()), _) => Pressure::Within,
-            (Err(over), Ok(())) => Pressure::Over(over),
-            (Err(_), Err(over)) => Pressure::FarOver(over),
+    /// Takes one from the budget that a request with this verdict may use: the provider's own, or that of those who
+    /// cannot prove who they are.
+    pub fn check(&self, verified: Verified) -> Pressure {
+        match verified {
+            Verified::No => self.unverified.check(),
+            Verified::Yes | Verified::None => self.provider.check(),
         }
-    }
-
-    /// Takes one from the budget of those who cannot prove who they are.
-    pub fn check_unverified(&self) -> Result<(), Over> {
-        self.unverified.check()
     }
 }
 
@@ -216,20 +232,23 @@ mod tests {
     }
 
     #[test]
-    fn a_source_knows_over_from_far_over() {
-        let source = PerSource::with_clock(RATE, &FakeRelativeClock::default());
-        let pressures: Vec<Pressure> = (0..60).map(|_| source.check()).collect();
-        let count = |wanted: fn(&Pressure) -> bool| pressures.iter().filter(|pressure| wanted(pressure)).count();
-        assert_eq!(count(|pressure| *pressure == Pressure::Within), 4);
-        assert_eq!(count(|pressure| matches!(pressure, Pressure::Over(_))), 36);
-        assert_eq!(count(|pressure| matches!(pressure, Pressure::FarOver(_))), 20);
+    fn a_source_knows_over_from_far_over_whoever_sends() {
+        for verified in [Verified::Yes, Verified::None, Verified::No] {
+            let source = PerSource::with_clock(RATE, &FakeRelativeClock::default());
+            let pressures: Vec<Pressure> = (0..60).map(|_| source.check(verified)).collect();
+            let count = |wanted: fn(&Pressure) -> bool| pressures.iter().filter(|pressure| wanted(pressure)).count();
+            assert_eq!(count(|pressure| *pressure == Pressure::Within), 4);
+            assert_eq!(count(|pressure| matches!(pressure, Pressure::Over(_))), 36);
+            assert_eq!(count(|pressure| matches!(pressure, Pressure::FarOver(_))), 20);
+        }
     }
 
     #[test]
     fn who_cannot_prove_who_he_is_does_not_eat_the_sources_budget() {
         let source = PerSource::with_clock(RATE, &FakeRelativeClock::default());
-        assert_eq!((0..10).filter(|_| source.check_unverified().is_ok()).count(), 4);
-        assert_eq!(source.check(), Pressure::Within);
+        let within = |times: usize, verified| (0..times).filter(|_| source.check(verified) == Pressure::Within).count();
+        assert_eq!(within(100, Verified::No), 4);
+        assert_eq!(within(100, Verified::Yes), 4);
     }
 
     #[test]

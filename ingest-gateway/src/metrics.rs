@@ -1,7 +1,8 @@
 //! What the gateway counts. Handles are taken once per source, so that counters are there at zero and a request only
 //! adds to them; labels come from the configuration and from closed sets, never from a request.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -12,7 +13,7 @@ use crate::sources::Source;
 
 /// What became of a request, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is explained by the answer of the same name")]
+#[expect(missing_docs, reason = "each is explained by the answer of the same name, or is that there was none")]
 pub enum Outcome {
     Accepted,
     Duplicate,
@@ -28,11 +29,12 @@ pub enum Outcome {
     OverLimit,
     Overloaded,
     Unavailable,
+    Abandoned,
 }
 
 impl Outcome {
     /// Every outcome, in the order of the enum.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Held,
@@ -47,6 +49,7 @@ impl Outcome {
         Self::OverLimit,
         Self::Overloaded,
         Self::Unavailable,
+        Self::Abandoned,
     ];
 
     /// The label.
@@ -66,6 +69,7 @@ impl Outcome {
             Self::OverLimit => "over_limit",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
+            Self::Abandoned => "abandoned",
         }
     }
 }
@@ -94,8 +98,12 @@ impl Requests {
         Self::new(UNKNOWN, UNKNOWN)
     }
 
-    /// Counts one.
-    pub fn count(&self, outcome: Outcome, took: Duration) {
+    /// Counts one that began then, once it ends.
+    pub fn begin(self: &Arc<Self>, started: Instant) -> InHand {
+        InHand { requests: Arc::clone(self), started, outcome: Outcome::Abandoned }
+    }
+
+    fn count(&self, outcome: Outcome, took: Duration) {
         // The handles are in the order of the enum.
         if let Some(counter) = self.outcomes.get(outcome as usize) {
             counter.increment(1);
@@ -104,11 +112,34 @@ impl Requests {
     }
 }
 
+/// A request that is not answered yet. Where its client hangs up, the HTTP library drops all of it, wherever it is; it
+/// may be stored all the same, and is counted as abandoned.
+#[derive(Debug)]
+pub struct InHand {
+    requests: Arc<Requests>,
+    started: Instant,
+    outcome: Outcome,
+}
+
+impl InHand {
+    /// It is answered; how long that took.
+    pub fn end(mut self, outcome: Outcome) -> Duration {
+        self.outcome = outcome;
+        self.started.elapsed()
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.requests.count(self.outcome, self.started.elapsed());
+    }
+}
+
 /// What is counted of one source.
 #[derive(Debug)]
 pub struct SourceMetrics {
     /// Its requests.
-    pub requests: Requests,
+    pub requests: Arc<Requests>,
     /// Wrong signatures accepted because the source only observes.
     pub observed: Counter,
     /// Requests over its limit that were accepted all the same.
@@ -124,7 +155,7 @@ impl SourceMetrics {
         let secret = |number: usize| counter!("penstock_gateway_secret_uses_total", "source" => name(), "secret" => number.to_string());
         let flaw = |flaw: Flaw| counter!("penstock_gateway_wrong_signatures_total", "source" => name(), "flaw" => flaw.as_str());
         Self {
-            requests: Requests::new(source.channel.as_str(), source.name.as_str()),
+            requests: Arc::new(Requests::new(source.channel.as_str(), source.name.as_str())),
             observed: counter!("penstock_gateway_observed_total", "source" => name()),
             over_limit_accepted: counter!("penstock_gateway_over_limit_accepted_total", "source" => name()),
             secrets: (1..=secrets).map(secret).collect(),

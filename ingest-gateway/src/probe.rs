@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runtime::clock::now_millis;
 use runtime::error_chain::Chain;
 use runtime::health::Dependency;
 use runtime::nats::Nats;
@@ -19,7 +18,7 @@ use runtime::topology::{BODIES, HELD, RAW};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::clock::{BrokerClock, READY_MS};
+use crate::clock::{BrokerClock, READY_MS, Reading, Uncertain};
 use crate::metrics::GatewayMetrics;
 use crate::pulse::Pulse;
 use crate::store::Store;
@@ -67,7 +66,8 @@ impl Prober {
                 self.check().await?;
             }
             if self.pulse.is_sound() {
-                if clock_asked.is_none_or(|asked| asked.elapsed() >= CLOCK_EVERY) && self.ask_clock().await {
+                let is_due = clock_asked.is_none_or(|asked| asked.elapsed() >= CLOCK_EVERY);
+                if (is_due || self.clock.ahead_ms(Reading::now()).is_none()) && self.ask_clock().await {
                     clock_asked = Some(Instant::now());
                 }
                 self.probe().await;
@@ -79,10 +79,14 @@ impl Prober {
         }
     }
 
-    /// Looks at the streams; what the broker cannot be asked now is asked again at the next tick.
+    /// Looks at the streams and compares the clocks: requests are stored after both. What the broker cannot be asked now
+    /// is asked again at the next tick.
     pub async fn check(&self) -> Result<(), ProvisionError> {
         match self.nats.check_streams(&[RAW, BODIES, HELD]).await {
-            Ok(()) => self.pulse.set_sound(),
+            Ok(()) => {
+                self.pulse.set_sound();
+                self.ask_clock().await;
+            }
             Err(ProvisionError::Looking(error)) => debug!(error = %Chain(&error), "could not look at the streams"),
             Err(wrong) => return Err(wrong),
         }
@@ -97,21 +101,25 @@ impl Prober {
         }
     }
 
-    /// Compares the clocks; whether the broker told its time.
+    /// Compares the clocks; whether that could be done.
     async fn ask_clock(&self) -> bool {
-        let asked = now_millis();
+        let asked = Reading::now();
         let info = self.nats.stream_info(RAW).await;
-        let answered = now_millis();
-        let Some(broker) = info.ok().and_then(|info| info.ts).as_deref().and_then(broker_millis) else { return false };
-        self.clock.told(broker, asked, answered);
-        let ahead = self.clock.ahead_ms();
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of seconds")]
-        self.metrics.clock_ahead.set(ahead as f64 / 1000.0);
-        if ahead.abs() > READY_MS {
-            self.time.failed(format!("this machine's clock is {} s off the broker's", -ahead / 1000));
-        } else {
-            self.time.ok("the broker's clock agrees");
+        let answered = Reading::now();
+        let broker = info.ok().and_then(|info| info.ts).as_deref().and_then(broker_millis);
+        let told = broker.is_some_and(|broker| self.clock.told(broker, asked, answered));
+        match self.clock.ahead_ms(answered) {
+            None => self.time.failed(Uncertain.to_string()),
+            Some(ahead) => {
+                #[expect(clippy::cast_precision_loss, reason = "a gauge of seconds")]
+                self.metrics.clock_ahead.set(ahead as f64 / 1000.0);
+                if ahead.saturating_abs() > READY_MS {
+                    self.time.failed(format!("this machine's clock is {} s off the broker's", -ahead / 1000));
+                } else {
+                    self.time.ok("the broker's clock agrees");
+                }
+            }
         }
-        true
+        told
     }
 }

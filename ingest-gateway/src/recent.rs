@@ -22,16 +22,34 @@ const SHARDS: usize = 16;
 pub struct Print([u8; 16]);
 
 impl Print {
-    /// `verified` is part of it: a forged copy must not have the real request refused with 409.
-    pub fn of(source: &str, verified: Verified, method: &str, query: Option<&str>, body: &[u8]) -> Self {
+    /// `verified` is part of it: a forged copy must not have the real request refused with 409. `ids` are the headers
+    /// that hold the sender's own id, by name: two events with equal bodies are two. All other headers may differ from
+    /// one attempt to the next.
+    pub fn of<'a>(
+        source: &str,
+        verified: Verified,
+        method: &str,
+        query: Option<&str>,
+        ids: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        body: &[u8],
+    ) -> Self {
         let mut hasher = blake3::Hasher::new();
-        let query = query.map(str::as_bytes);
-        for part in [source.as_bytes(), verified.as_str().as_bytes(), method.as_bytes(), query.unwrap_or_default()] {
+        let mut add = |part: &[u8]| {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
+        };
+        for part in [source, verified.as_str(), method, query.unwrap_or_default()] {
+            add(part.as_bytes());
         }
+        let mut count = 0_u64;
+        for (name, value) in ids {
+            add(name.as_bytes());
+            add(value);
+            count += 1;
+        }
+        add(body);
+        hasher.update(&count.to_le_bytes());
         hasher.update(&[u8::from(query.is_some())]);
-        hasher.update(body);
         let mut print = [0; 16];
         hasher.finalize_xof().fill(&mut print);
         Self(print)
@@ -107,7 +125,7 @@ mod tests {
     use super::*;
 
     fn print(body: &[u8]) -> Print {
-        Print::of("contact", Verified::Yes, "POST", None, body)
+        Print::of("contact", Verified::Yes, "POST", None, [], body)
     }
 
     #[test]
@@ -143,15 +161,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_bytes_at_the_same_place_with_the_same_verdict_are_identical() {
+    fn only_the_same_bytes_at_the_same_place_with_the_same_verdict_and_ids_are_identical() {
         let all = [
-            Print::of("a", Verified::Yes, "POST", None, b"x"),
-            Print::of("b", Verified::Yes, "POST", None, b"x"),
-            Print::of("a", Verified::No, "POST", None, b"x"),
-            Print::of("a", Verified::Yes, "GET", None, b"x"),
-            Print::of("a", Verified::Yes, "POST", Some(""), b"x"),
-            Print::of("a", Verified::Yes, "POST", Some("x"), b""),
-            Print::of("a", Verified::Yes, "POST", None, b"y"),
+            Print::of("a", Verified::Yes, "POST", None, [], b"x"),
+            Print::of("b", Verified::Yes, "POST", None, [], b"x"),
+            Print::of("a", Verified::No, "POST", None, [], b"x"),
+            Print::of("a", Verified::Yes, "GET", None, [], b"x"),
+            Print::of("a", Verified::Yes, "POST", Some(""), [], b"x"),
+            Print::of("a", Verified::Yes, "POST", Some("x"), [], b""),
+            Print::of("a", Verified::Yes, "POST", None, [], b"y"),
+            Print::of("a", Verified::Yes, "POST", None, [("id", &b"1"[..])], b"x"),
+            Print::of("a", Verified::Yes, "POST", None, [("id", &b"2"[..])], b"x"),
+            Print::of("a", Verified::Yes, "POST", None, [("di", &b"1"[..])], b"x"),
+            Print::of("a", Verified::Yes, "POST", None, [("id", &b"1"[..]), ("id", &b"1"[..])], b"x"),
         ];
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

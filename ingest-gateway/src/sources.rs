@@ -42,6 +42,8 @@ pub struct Source {
     pub held_subject: String,
     /// Headers whose values are secrets.
     pub secret_headers: Vec<String>,
+    /// Headers that hold the sender's own id, in lower case.
+    pub identity_headers: Vec<String>,
     /// Its limits.
     pub limits: Arc<PerSource>,
     /// Its place in the table.
@@ -173,6 +175,12 @@ fn build_source(
         public_url: source.public_url.as_ref().map(|url| url.as_str().to_owned()),
         raw_subject: subject::raw(channel, &name),
         held_subject: subject::held(channel, &name),
+        identity_headers: adapter
+            .identity_headers()
+            .iter()
+            .map(|name| (*name).to_owned())
+            .chain(source.id_header.clone())
+            .collect(),
         secret_headers: adapter.secret_headers(&scheme).into_iter().map(str::to_owned).collect(),
         limits,
         rate: source.limit,

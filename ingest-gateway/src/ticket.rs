@@ -1,10 +1,9 @@
 //! A request's id and time: drawn at its head, so that every answer has an id, and stamped again when its body is there.
 
 use proto::Millis;
-use runtime::clock::now_millis;
 use uuid::Uuid;
 
-use crate::clock::BrokerClock;
+use crate::clock::{BrokerClock, Moment, Reading};
 
 /// A request's id and time.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +16,8 @@ pub struct Ticket {
     pub received_at: Millis,
     /// Whether the time had to be taken from the broker's clock.
     pub corrected: bool,
+    /// Whether the time is known well enough for the request to be stored.
+    pub certain: bool,
     random: [u8; 10],
 }
 
@@ -27,15 +28,22 @@ impl Ticket {
         let drawn = Uuid::new_v4().into_bytes();
         let byte = |place: usize| drawn.get(place).copied().unwrap_or_default();
         let random = std::array::from_fn(|place| if place < 6 { byte(place) } else { byte(place + 3) });
-        let mut ticket =
-            Self { random, jitter: byte(15), id: Uuid::nil(), received_at: Millis::EPOCH, corrected: false };
+        let mut ticket = Self {
+            random,
+            jitter: byte(15),
+            id: Uuid::nil(),
+            received_at: Millis::EPOCH,
+            corrected: false,
+            certain: false,
+        };
         ticket.stamp(clock);
         ticket
     }
 
     /// Sets the time to now, and the id with it.
     pub fn stamp(&mut self, clock: &BrokerClock) {
-        (self.received_at, self.corrected) = clock.moment(now_millis());
+        let Moment { time, corrected, certain } = clock.moment(Reading::now());
+        (self.received_at, self.corrected, self.certain) = (time, corrected, certain);
         self.id = proto::id::request_id(self.received_at, self.random);
     }
 }
@@ -49,9 +57,11 @@ mod tests {
         let clock = BrokerClock::default();
         let mut ticket = Ticket::draw(&clock);
         let random = ticket.id.as_u64_pair().1;
-        clock.told(now_millis() + 86_400_000, now_millis(), now_millis());
+        assert!(!ticket.certain);
+        let now = Reading::now();
+        clock.told(now.wall + 86_400_000, now, now);
         ticket.stamp(&clock);
-        assert!(ticket.corrected);
+        assert!(ticket.corrected && ticket.certain);
         assert_eq!(ticket.id.as_u64_pair().1, random);
         let millis = i64::try_from(ticket.id.as_u128() >> 80).unwrap();
         assert_eq!(millis, ticket.received_at.as_unix());

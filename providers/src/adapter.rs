@@ -52,6 +52,12 @@ pub trait Adapter: Sync + fmt::Debug {
         Vec::new()
     }
 
+    /// The request headers that hold the provider's own id of what it sends: two requests that differ in one of them are
+    /// two, however equal the rest is.
+    fn identity_headers(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The query parameters whose values are secrets themselves: never to be stored or logged as they are.
     fn secret_parameters(&self) -> &'static [&'static str] {
         &[crate::scheme::url_key::PARAMETER]

@@ -2,18 +2,21 @@
 //! at shutdown.
 //!
 //! hyper's header timeout is silently off without a timer, so one is always given; and it does not run before the
-//! first bytes, nor on an idle HTTP/2 connection, so both are watched here.
+//! first bytes, nor on an idle HTTP/2 connection, so both are watched here. Asking hyper to end a connection is no end:
+//! it first waits until the last answer is written, and a client that reads nothing can keep it waiting for ever. So an
+//! asked-for end that does not come is made, by dropping the connection.
 //!
 //! Shutdown fails no request that was sent: connections that wait to be accepted are accepted before the listener
 //! closes, and an HTTP/1 connection is not closed under a request that is on its way: its next answer says
 //! `Connection: close`, and only one that stays idle for a while is closed. HTTP/2 has GOAWAY for that.
+
+mod activity;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,10 +30,11 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::activity::{Activity, InHand, Step, Stillness};
 use crate::tasks::Outcome;
 
 /// Longest head of an HTTP/1 request; beyond, 431. What a role makes of a request's headers is its own limit.
@@ -55,7 +59,8 @@ const LINGER: Duration = Duration::from_secs(3);
 pub struct ServerLimits {
     /// Connections at once; more wait to be accepted.
     pub connections: usize,
-    /// Longest time for a request's headers, and for an idle connection.
+    /// Longest time for a request's headers. A connection without a request in hand is ended within twice of it, and
+    /// dropped within three times of it where an answer is still not read.
     pub header_timeout: Duration,
     /// Longest time for open connections to finish at shutdown.
     pub grace: Duration,
@@ -188,39 +193,6 @@ fn close(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<Accepted> {
     late
 }
 
-/// What a connection has been doing: counts up at the beginning and at the end of each request.
-#[derive(Debug, Default)]
-struct Activity {
-    begun: AtomicU64,
-    ended: AtomicU64,
-    http2: AtomicBool,
-}
-
-impl Activity {
-    /// The number of requests so far, if none is in hand.
-    fn idle_since(&self) -> Option<u64> {
-        let ended = self.ended.load(Ordering::Acquire);
-        (self.begun.load(Ordering::Acquire) == ended).then_some(ended)
-    }
-}
-
-/// Counts a request as ended also where its future is dropped, because the client went away.
-struct InHand(Arc<Activity>);
-
-impl InHand {
-    fn begin(activity: &Arc<Activity>, version: Version) -> Self {
-        activity.http2.store(version == Version::HTTP_2, Ordering::Relaxed);
-        activity.begun.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(activity))
-    }
-}
-
-impl Drop for InHand {
-    fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::AcqRel);
-    }
-}
-
 async fn drive<H, F>(
     builder: Arc<auto::Builder<TokioExecutor>>,
     (stream, peer, place): Accepted,
@@ -253,8 +225,10 @@ async fn drive<H, F>(
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut look = interval(header_timeout);
+    // Two looks must be that far apart to say that nothing happened in between.
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     look.tick().await;
-    let mut idle_since = None;
+    let mut stillness = Stillness::default();
     loop {
         tokio::select! {
             biased;
@@ -267,21 +241,19 @@ async fn drive<H, F>(
             // The sender lives as long as any connection is waited for.
             Ok(()) = phases.changed() => {
                 let phase = *phases.borrow_and_update();
-                if phase == Phase::Closing || activity.http2.load(Ordering::Relaxed) {
+                if phase == Phase::Closing || activity.is_http2() {
                     connection.as_mut().graceful_shutdown();
+                    stillness.ending();
                 }
             }
-            _ = look.tick() => {
-                let now = activity.idle_since();
-                if now == Some(0) {
-                    debug!(%peer, "no request came in time");
+            _ = look.tick() => match stillness.look(activity.idle_since()) {
+                Step::Wait => {}
+                Step::End => connection.as_mut().graceful_shutdown(),
+                Step::Drop => {
+                    debug!(%peer, "no request came in time, or its answer was not read");
                     break;
                 }
-                if now.is_some() && now == idle_since {
-                    connection.as_mut().graceful_shutdown();
-                }
-                idle_since = now;
-            }
+            },
         }
     }
     drop(place);

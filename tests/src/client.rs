@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -162,6 +163,19 @@ impl Request {
             Ok(Err(error)) => Err(NoAnswer::Cut(error.to_string())),
             Err(_) => Err(NoAnswer::Cut(format!("no answer within {LIMIT:?}"))),
         }
+    }
+
+    /// Sends it whole, over HTTP/1.1, and goes without waiting for an answer.
+    pub async fn hang_up(&self, url: &str) {
+        let authority = url.trim_start_matches("http://").trim_end_matches('/');
+        let mut head = format!("{} {} HTTP/1.1\r\nHost: {authority}\r\n", self.method, self.path).into_bytes();
+        for (name, value) in &self.headers {
+            head.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        head.extend_from_slice(format!("Content-Length: {}\r\n\r\n", self.body.len()).as_bytes());
+        head.extend_from_slice(&self.body);
+        let mut stream = TcpStream::connect(authority).await.expect("a connection");
+        stream.write_all(&head).await.expect("the request is sent");
     }
 
     async fn exchange(&self, stream: TcpStream, authority: &str) -> hyper::Result<(u16, HeaderMap, Bytes)> {

@@ -11,7 +11,7 @@ use tests::ledger::{Findings, Outcome};
 use tests::load::Load;
 use tests::random::Random;
 use tests::sign::standard_request;
-use tests::{Pipeline, Role, binary, eventually};
+use tests::{Pipeline, Request, Role, binary, eventually};
 
 use crate::shared;
 
@@ -107,6 +107,41 @@ async fn a_port_in_use_is_named() {
         let output = tokio::time::timeout(SOON, command.output()).await.expect("it ends by itself").unwrap();
         let told = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success() && told.contains(&address), "{}: {told}", role.name());
+    }
+}
+
+#[tokio::test]
+async fn a_reload_says_by_name_what_takes_a_restart_and_the_rest_is_in_force() {
+    let large = |max_body: &str| {
+        config::source("webhook", "none", "large", &format!("max_body = \"{max_body}\"\n{}", config::UNLIMITED))
+    };
+    let gateway = |settings: &str| config::COMMON.replace("[gateway]\n", &format!("[gateway]\n{settings}\n"));
+    let before = gateway("body_budget = \"1 MiB\"");
+    let after = gateway("body_budget = \"8 MiB\"\nmax_connections = 99\npublish_timeout = \"2s\"");
+    let mut pipeline = Pipeline::by_hand(&config::with(&before, [large("1 KiB")]), &Role::ALL).await;
+    let message = Request::json("/v1/webhook/large", format!(r#"{{"message": "{}"}}"#, "x".repeat(2 << 20)));
+    pipeline.post(&message).await.problem(413);
+
+    std::fs::write(pipeline.config(), config::with(&after, [large("4 MiB")])).unwrap();
+    pipeline.role(Role::Gateway).child().signal(Signal::SIGHUP);
+    // A body that fits the new budget only.
+    let answer = eventually(SOON, "the new size is taken", async || {
+        let answer = pipeline.post(&message).await;
+        ensure(answer.status == 200, || answer.to_string()).map(|()| answer)
+    })
+    .await;
+    pipeline.row("messages", answer.accepted()).await;
+
+    let log = pipeline.role(Role::Gateway).child().log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("take a restart")).collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    for (setting, is_told) in [
+        ("gateway.max_connections", true),
+        ("gateway.publish_timeout", true),
+        ("gateway.body_budget", false),
+        ("gateway.listen", false),
+    ] {
+        assert_eq!(told[0].contains(setting), is_told, "{setting}: {}", told[0]);
     }
 }
 

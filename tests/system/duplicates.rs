@@ -141,6 +141,26 @@ async fn a_source_may_answer_a_repeat_with_409_instead_of_storing_it() {
     pipeline.rows("conflict", 1, 0).await;
 }
 
+#[tokio::test]
+async fn equal_bodies_with_other_ids_in_a_header_are_no_repeats() {
+    let pipeline = shared::pipeline().await;
+    let body = r#"{"message": "yes"}"#;
+    let signed = |id: &str| standard_request(STANDARD, "conflict-ids", id, body);
+    let named = |id: &str| Request::json("/v1/webhook/conflict-header", body).header("x-message-id", id);
+    for (source, first, other, first_again) in [
+        ("conflict-ids", signed("msg_1"), signed("msg_2"), signed("msg_1")),
+        ("conflict-header", named("a"), named("b"), named("a")),
+    ] {
+        let stored = pipeline.post(&first).await;
+        stored.accepted();
+        pipeline.post(&other).await.accepted();
+        let again = pipeline.post(&first_again).await;
+        assert_eq!(again.status, 409, "{again}");
+        assert_eq!(again.json()["repeat_of"], stored.id().to_string(), "{again}");
+        pipeline.rows(source, 2, 0).await;
+    }
+}
+
 /// The window of the source `window`.
 const WINDOW: i64 = 3_000;
 

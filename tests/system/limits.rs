@@ -1,8 +1,8 @@
 //! Limits: per client address, per source, and for failed authentications; who is over one is told when to come back.
 
 use futures::future::join_all;
-use tests::config::STANDARD;
-use tests::sign::standard_request;
+use tests::config::{STANDARD, TWILIO};
+use tests::sign::{standard_request, twilio_request};
 use tests::{Answer, Request};
 
 use crate::shared;
@@ -101,4 +101,21 @@ async fn a_source_that_is_not_tried_again_is_accepted_up_to_ten_times_the_limit(
     let (taken, refused) = statuses(&answers);
     // The limit is a burst of 3 and 1 a second, so 30 and 10 a second are taken.
     assert!((25..65).contains(&taken) && refused >= 10, "{taken} taken, {refused} refused");
+}
+
+#[tokio::test]
+async fn what_is_only_observed_is_over_a_limit_as_its_provider_can_bear_it() {
+    let pipeline = shared::pipeline().await;
+    let requests: Vec<Request> = (0..80)
+        .map(|n| twilio_request("a wrong token", "tried-out", &[("MessageSid", &format!("SM{n}")), ("Body", "hi")]))
+        .collect();
+    let answers = join_all(requests.iter().map(|request| pipeline.post(request))).await;
+    let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+    // As with a good signature: ten times the limit is taken, and beyond it is 503, since a 429 would be the end.
+    let (taken, refused) = (count(200), count(503));
+    assert_eq!(taken + refused, 80, "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    assert!((25..65).contains(&taken) && refused >= 10, "{taken} taken, {refused} refused");
+    // It has cost the real sender nothing.
+    let real = pipeline.post(&twilio_request(TWILIO, "tried-out", &[("MessageSid", "SM-real"), ("Body", "hi")])).await;
+    assert_eq!(real.status, 200, "{real}");
 }

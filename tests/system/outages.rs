@@ -130,3 +130,27 @@ async fn a_backlog_that_nobody_can_look_at_goes_on_ageing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_request_whose_client_hangs_up_is_counted_as_abandoned() {
+    let pipeline = Pipeline::start(&config::with_sources([config::signed("orders")])).await;
+    healed(&pipeline, 0).await;
+    let abandoned = async || {
+        let labels = [("source", "orders"), ("outcome", "abandoned")];
+        pipeline.scrape(Role::Gateway).await.sum("penstock_gateway_requests_total", &labels)
+    };
+    assert_eq!(abandoned().await, Some(0.0), "it is there at zero");
+
+    // Frozen, so that the request is still in hand when its client goes.
+    let nats = pipeline.run().pids.nats.unwrap();
+    send(nats, Signal::SIGSTOP);
+    message(1).hang_up(&pipeline.gateways()[0]).await;
+    let counted = eventually(HEALED, "the request is counted", async || {
+        let abandoned = abandoned().await;
+        ensure(abandoned == Some(1.0), || format!("{abandoned:?}"))
+    });
+    counted.await;
+    send(nats, Signal::SIGCONT);
+    healed(&pipeline, 2).await;
+    pipeline.settled().await;
+}

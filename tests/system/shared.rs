@@ -42,6 +42,8 @@ fn sources() -> Vec<String> {
         source("webhook", "standard", "control", &format!("{standard}{UNLIMITED}\ndedup = {{ policy = \"off\" }}\n")),
         source("webhook", "standard", "by-content", &format!("{standard}dedup = {{ policy = \"content\" }}\n")),
         source("webhook", "none", "conflict", "on_duplicate = \"conflict\"\n"),
+        source("webhook", "standard", "conflict-ids", &format!("{standard}on_duplicate = \"conflict\"\n")),
+        source("webhook", "none", "conflict-header", "on_duplicate = \"conflict\"\nid_header = \"X-Message-Id\"\n"),
         source("webhook", "standard", "forged", &format!("{standard}verify = \"observe\"\n")),
         source("webhook", "none", "properties", UNLIMITED),
         source("webhook", "none", "boundaries", ""),
@@ -55,6 +57,12 @@ fn sources() -> Vec<String> {
             "standard",
             "lenient",
             &format!("{standard}limit = {{ per_second = 1, burst = 3 }}\nover_limit = \"accept\"\n"),
+        ),
+        source(
+            "sms",
+            "twilio",
+            "tried-out",
+            &format!("{twilio}verify = \"observe\"\nlimit = {{ per_second = 1, burst = 3 }}\n"),
         ),
         source("form", "generic", "addresses", UNLIMITED),
         // Text, poison.

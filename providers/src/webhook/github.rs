@@ -44,6 +44,9 @@ const TEXTS: [(&str, &str); 8] = [
 const TITLES: [(&str, &str); 4] =
     [("issue", "title"), ("pull_request", "title"), ("discussion", "title"), ("release", "name")];
 
+/// The header with the id of a delivery.
+const DELIVERY: &str = "x-github-delivery";
+
 /// The adapter.
 #[derive(Debug)]
 pub(crate) struct GitHub;
@@ -75,12 +78,16 @@ impl Adapter for GitHub {
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, _scheme: &Scheme, now: Millis) -> Option<Signed> {
         let mut signed = hmac::sign(request, keyring, &scheme(), now)?;
-        if request.header("x-github-delivery").is_none() {
+        if request.header(DELIVERY).is_none() {
             // The same body gets the same id, as a redelivery does.
             let hash = blake3::hash(request.body).to_hex();
-            signed.headers.push(("x-github-delivery".to_owned(), hash.as_bytes().get(..32)?.to_vec()));
+            signed.headers.push((DELIVERY.to_owned(), hash.as_bytes().get(..32)?.to_vec()));
         }
         Some(signed)
+    }
+
+    fn identity_headers(&self) -> &'static [&'static str] {
+        &[DELIVERY]
     }
 
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
@@ -111,7 +118,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     } else {
         describe(&mut draft, &json.value);
     }
-    if let Some(delivery) = raw.header("x-github-delivery").filter(|delivery| !delivery.is_empty()) {
+    if let Some(delivery) = raw.header(DELIVERY).filter(|delivery| !delivery.is_empty()) {
         draft.provider_message_id = Some(delivery.to_owned());
         draft.identity = Identity::Provided(vec![delivery.to_owned()]);
     }

@@ -28,6 +28,9 @@ static CONTRACT: Contract = Contract {
               and 504; `Retry-After` is honoured; 410 ends it (standard-webhooks specification)",
 };
 
+/// The headers with the id of a message: the standard's own, and Svix's. The first that is there counts.
+const IDS: [&str; 2] = ["webhook-id", "svix-id"];
+
 /// The adapter.
 #[derive(Debug)]
 pub(crate) struct Standard;
@@ -59,6 +62,10 @@ impl Adapter for Standard {
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, _scheme: &Scheme, now: Millis) -> Option<Signed> {
         standard::sign(request, keyring, now)
+    }
+
+    fn identity_headers(&self) -> &'static [&'static str] {
+        &IDS
     }
 
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {

@@ -80,3 +80,117 @@ async fn a_client_that_says_nothing_does_not_keep_its_place() {
     let (outcome, ()) = tokio::join!(server, client);
     assert!(outcome.is_ok());
 }
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Holds the only place of a server by what `hold` does, for ever; the next client must have it all the same.
+async fn the_place_is_given_on<H, F>(handler: H, hold: impl AsyncFnOnce(TcpStream))
+where
+    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let (listener, address) = listener().await;
+    let shutdown = CancellationToken::new();
+    let limits = ServerLimits { connections: 1, ..limits(Duration::from_millis(50)) };
+    let server = serve(listener, handler, limits, shutdown.clone());
+    let clients = async {
+        let holder = TcpStream::connect(address).await.unwrap();
+        let next = async {
+            let mut next = TcpStream::connect(address).await.unwrap();
+            next.write_all(REQUEST).await.unwrap();
+            next.read(&mut [0; 1]).await.unwrap()
+        };
+        tokio::select! {
+            () = hold(holder) => {}
+            answered = timeout(PATIENCE, next) => assert_eq!(answered.expect("the place is free again"), 1),
+        }
+        shutdown.cancel();
+    };
+    let (outcome, ()) = tokio::join!(server, clients);
+    assert!(outcome.is_ok());
+    let tasks = tokio::runtime::Handle::current();
+    let none_left = async {
+        while tasks.metrics().num_alive_tasks() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, none_left).await.expect("no task is left of a connection that is gone");
+}
+
+#[tokio::test]
+async fn an_http1_client_that_reads_no_answer_does_not_keep_its_place() {
+    the_place_is_given_on(answer, async |mut holder| {
+        // Blocks once its requests, and their answers, fill all buffers on the way; nothing is read.
+        while holder.write_all(&REQUEST.repeat(1000)).await.is_ok() {}
+        std::future::pending::<()>().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_http2_client_that_takes_no_answer_does_not_keep_its_place() {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    // SETTINGS_INITIAL_WINDOW_SIZE = 0: no byte of a body may be sent.
+    const SETTINGS: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+    // Stream 1: GET http://x/, all of it.
+    const HEADERS: &[u8] = &[0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'x'];
+    const SETTINGS_FRAME: u8 = 4;
+    const PING_FRAME: u8 = 6;
+    const ACK: u8 = 1;
+
+    the_place_is_given_on(answer, async |mut holder| {
+        holder.write_all(&[PREFACE, SETTINGS, HEADERS].concat()).await.unwrap();
+        let mut head = [0; 9];
+        while holder.read_exact(&mut head).await.is_ok() {
+            let [a, b, c, kind, flags, ..] = head;
+            let mut payload = vec![0; usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap()];
+            holder.read_exact(&mut payload).await.unwrap();
+            let acknowledged = match (kind, flags & ACK) {
+                (SETTINGS_FRAME, 0) => holder.write_all(&[0, 0, 0, SETTINGS_FRAME, ACK, 0, 0, 0, 0]).await,
+                (PING_FRAME, 0) => {
+                    holder.write_all(&[&[0, 0, 8, PING_FRAME, ACK, 0, 0, 0, 0][..], &payload].concat()).await
+                }
+                _ => Ok(()),
+            };
+            if acknowledged.is_err() {
+                break;
+            }
+        }
+        std::future::pending::<()>().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_is_let_go_when_its_client_hangs_up() {
+    struct Dropped(tokio::sync::mpsc::UnboundedSender<()>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+
+    let (listener, address) = listener().await;
+    let shutdown = CancellationToken::new();
+    let (sender, mut dropped) = tokio::sync::mpsc::unbounded_channel();
+    let handler = move |request: Request<Incoming>, _peer| {
+        let dropped = Dropped(sender.clone());
+        async move {
+            request.into_body().collect().await.unwrap();
+            std::future::pending::<()>().await;
+            drop(dropped);
+            Response::new(Full::default())
+        }
+    };
+    let server = serve(listener, handler, limits(Duration::from_secs(5)), shutdown.clone());
+    let client = async {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(REQUEST).await.unwrap();
+        drop(client);
+        timeout(PATIENCE, dropped.recv()).await.expect("the handler is dropped").unwrap();
+        shutdown.cancel();
+    };
+    let (outcome, ()) = tokio::join!(server, client);
+    assert!(outcome.is_ok());
+}
