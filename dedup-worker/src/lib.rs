@@ -56,7 +56,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let metrics = Arc::new(Metrics::new(&context.config));
     let claims = Claims::of(config);
     for _ in 0..config.workers {
-        let limits = BatchLimits { messages: config.batch, linger: Duration::ZERO, weigh: stage::weigh };
+        let limits = BatchLimits { messages: config.batch, linger: Duration::ZERO };
         let feed = Feed::new(nats.clone(), CANONICAL, CONSUMER, limits, context.health.dependency("canonical"));
         let stage = Dedup::new(nats.clone(), claims, Arc::clone(&metrics), context.shutdown.clone());
         context.tasks.spawn("dedup", worker::run(nats.clone(), feed, stage, context.shutdown.clone()));

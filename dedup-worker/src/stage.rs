@@ -46,11 +46,6 @@ impl Lookup for Headers<'_> {
     }
 }
 
-/// The bytes that a record takes in memory.
-pub(crate) fn weigh(delivery: &Delivery) -> usize {
-    delivery.payload().len().saturating_add(referred_bytes(&Headers(delivery)))
-}
-
 /// A record on its way.
 struct Moving {
     delivery: Delivery,
@@ -100,6 +95,10 @@ impl Stage for Dedup {
         }
         self.metrics.batch_seconds.record(begun.elapsed().as_secs_f64());
         settled
+    }
+
+    fn weigh(&self, delivery: &Delivery) -> usize {
+        delivery.payload().len().saturating_add(referred_bytes(&Headers(delivery)))
     }
 }
 

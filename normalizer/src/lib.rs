@@ -68,7 +68,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
         // Replays keep their order, so that of several copies of a message the same one becomes the row again.
         let workers = if stream == REPLAY { 1 } else { config.normalizer.workers };
         for _ in 0..workers {
-            let limits = BatchLimits { messages: config.normalizer.batch, linger: Duration::ZERO, weigh: stage::weigh };
+            let limits = BatchLimits { messages: config.normalizer.batch, linger: Duration::ZERO };
             let feed = Feed::new(nats.clone(), stream, consumer, limits, health.clone());
             let stage = Normalizer::new(nats.clone(), current.clone(), Arc::clone(&metrics), context.shutdown.clone());
             context.tasks.spawn(consumer, worker::run(nats.clone(), feed, stage, context.shutdown.clone()));

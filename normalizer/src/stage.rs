@@ -64,11 +64,6 @@ impl Lookup for Headers<'_> {
     }
 }
 
-/// The bytes that a request takes in memory.
-pub(crate) fn weigh(delivery: &Delivery) -> usize {
-    delivery.payload().len().saturating_add(referred_bytes(&Headers(delivery)))
-}
-
 /// A request on its way, with what must be stored before it is done.
 struct Moving {
     delivery: Delivery,
@@ -137,6 +132,10 @@ impl Stage for Normalizer {
         settled.extend(self.publish(moving).await);
         self.metrics.batch_seconds.record(begun.elapsed().as_secs_f64());
         settled
+    }
+
+    fn weigh(&self, delivery: &Delivery) -> usize {
+        delivery.payload().len().saturating_add(referred_bytes(&Headers(delivery)))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::letters::Letters;
 use crate::metrics::Metrics;
 use crate::pulse;
 use crate::schema::SchemaError;
-use crate::stage::{self, Persister};
+use crate::stage::Persister;
 use crate::store::{Store, StoreError};
 
 const UNIQUES: (&str, &str) = (UNIQUE, "persister");
@@ -66,7 +66,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
         policy: Policy::Auto,
         window_ms: u64::try_from(config.dedup.window.as_millis()).unwrap_or(u64::MAX),
     };
-    let limits = BatchLimits { messages: config.persister.batch, linger: config.persister.linger, weigh: stage::weigh };
+    let limits = BatchLimits { messages: config.persister.batch, linger: config.persister.linger };
     for (stream, consumer) in [UNIQUES, REPEATS] {
         let health = context.health.dependency(consumer);
         // Replays come through DUPLICATES and keep their order, so that of several copies of a message the same one

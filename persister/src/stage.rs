@@ -58,11 +58,6 @@ impl Lookup for Headers<'_> {
     }
 }
 
-/// The bytes that a record takes in memory.
-pub(crate) fn weigh(delivery: &Delivery) -> usize {
-    delivery.payload().len().saturating_add(referred_bytes(&Headers(delivery)))
-}
-
 /// A record in hand.
 struct Held {
     delivery: Delivery,
@@ -119,6 +114,10 @@ impl Stage for Persister {
         }
         self.metrics.batch_seconds.record(begun.elapsed().as_secs_f64());
         answers
+    }
+
+    fn weigh(&self, delivery: &Delivery) -> usize {
+        delivery.payload().len().saturating_add(referred_bytes(&Headers(delivery)))
     }
 }
 

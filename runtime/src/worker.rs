@@ -33,19 +33,23 @@ pub trait Stage: Send + Sync {
     ///
     /// It may take as long as it needs; once shutdown is asked for, it gives back what it cannot finish.
     fn process(&self, batch: Vec<Delivery>) -> impl Future<Output = Vec<Settled>> + Send;
+
+    /// The bytes that a delivery will take in memory, which are more than its own where it refers to some.
+    fn weigh(&self, delivery: &Delivery) -> usize {
+        delivery.payload().len()
+    }
 }
 
 /// Takes batches from `feed` until `shutdown`.
 pub async fn run(nats: Nats, mut feed: Feed, stage: impl Stage, shutdown: CancellationToken) -> Outcome {
     let unsettled = unsettled_counter();
-    let weigh = feed.limits().weigh;
     loop {
         let batch = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
             batch = feed.next_batch() => batch,
         };
-        let Split { together, alone, suspects } = Split::of(batch, weigh);
+        let Split { together, alone, suspects } = Split::of(batch, &stage);
         let suspect = part(&nats, suspects).await;
         let turns = std::iter::once(together).chain(alone.into_iter().chain(suspect).map(|one| vec![one]));
         let mut turns: Vec<Vec<Delivery>> = turns.filter(|turn| !turn.is_empty()).collect();
@@ -72,10 +76,10 @@ struct Split {
 }
 
 impl Split {
-    fn of(batch: Vec<Delivery>, weigh: fn(&Delivery) -> usize) -> Self {
+    fn of(batch: Vec<Delivery>, stage: &impl Stage) -> Self {
         let (suspects, batch): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|delivery| delivery.info().delivered > SUSPICIOUS);
-        let (alone, together) = batch.into_iter().partition(|delivery| weigh(delivery) > HEAVY);
+        let (alone, together) = batch.into_iter().partition(|delivery| stage.weigh(delivery) > HEAVY);
         Self { together, alone, suspects }
     }
 }

@@ -125,7 +125,7 @@ impl Stage for Suspicious {
 async fn a_message_that_was_delivered_too_often_is_tried_alone() {
     let (broker, messages) = (Broker::start().await, 30);
     broker.publish(messages).await;
-    let limits = BatchLimits { messages: 10, linger: Duration::ZERO, weigh: |_| 0 };
+    let limits = BatchLimits { messages: 10, linger: Duration::ZERO };
     let feed = Feed::new(broker.nats.clone(), "CANONICAL", "dedup", limits, Health::default().dependency("feed"));
     let (stop, together) = (CancellationToken::new(), Arc::default());
     let stage = Suspicious { together: Arc::clone(&together) };

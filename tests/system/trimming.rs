@@ -50,7 +50,7 @@ impl Broker {
 
     /// Acknowledges so many messages of a consumer, and waits until the broker knows.
     async fn process(&self, stream: &'static str, consumer: &'static str, messages: u64) {
-        let limits = BatchLimits { messages: 1, linger: Duration::ZERO, weigh: |_| 0 };
+        let limits = BatchLimits { messages: 1, linger: Duration::ZERO };
         let mut feed = Feed::new(self.nats.clone(), stream, consumer, limits, Health::default().dependency("feed"));
         let floor = async || self.nats.consumer_info(stream, consumer).await.unwrap().ack_floor.consumer_seq;
         let target = floor().await + messages;

@@ -17,7 +17,7 @@ pub struct Persister {
     pub batch: usize,
     /// How long a batch waits to become full. 0 ms to 1 s, default 5 ms.
     pub linger: Duration,
-    /// Statements at once. 1 to 32, default 2.
+    /// Statements at once. 1 to 32, default 1: while one is written the next batch grows.
     pub writers: usize,
 }
 
@@ -28,7 +28,7 @@ impl Persister {
             threads: reader.or("threads", "1", &whole(1..=256)),
             batch: reader.or("batch", "500", &whole(1..=10_000)),
             linger: reader.or("linger", "5ms", &duration("0ms", "1s")),
-            writers: reader.or("writers", "2", &whole(1..=32)),
+            writers: reader.or("writers", "1", &whole(1..=32)),
         }
     }
 }
