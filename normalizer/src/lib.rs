@@ -38,6 +38,11 @@ const CONSUMERS: [(&str, &str); 6] = [
 /// How long one publish may wait for its acknowledgement.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The streams whose messages can refer to a body.
+const REFER_TO_BODIES: [&str; 7] = [RAW, HELD, REPLAY, CANONICAL, UNIQUE, DUPLICATES, DLQ];
+/// A message and what it refers to are published within seconds of each other; an hour is a broad margin.
+const BETWEEN: Duration = Duration::from_hours(1);
+
 /// The role, for a process to play.
 pub const ROLE: Role = Role {
     name: "normalizer",
@@ -97,6 +102,6 @@ fn retentions(config: &runtime::config::Config) -> [Retention; 4] {
         keep(REPLAY, KeepFor::Age(Duration::ZERO), true, Duration::from_secs(15)),
         // Nobody processes these, so nothing of them may go early: a full HELD answers 401, which is what it is for.
         keep(HELD, KeepFor::Age(config.retention.held), false, minute),
-        keep(BODIES, KeepFor::ReferredTo(&[RAW, HELD, REPLAY, CANONICAL, UNIQUE, DUPLICATES, DLQ]), false, minute),
+        keep(BODIES, KeepFor::ReferredTo(&REFER_TO_BODIES, BETWEEN), false, minute),
     ]
 }

@@ -39,12 +39,10 @@ pub struct Retention {
 pub enum KeepFor {
     /// So long after the broker stored them.
     Age(Duration),
-    /// As long as one of these streams can hold a message that refers to them: a little longer than the oldest there.
-    ReferredTo(&'static [&'static str]),
+    /// As long as one of these streams can hold a message that refers to them: longer than the oldest message there, by
+    /// what may lie between a message and what it refers to.
+    ReferredTo(&'static [&'static str], Duration),
 }
-
-/// A message and what it refers to are published within seconds of each other; an hour is a broad margin.
-const MARGIN: Duration = Duration::from_hours(1);
 
 /// Trims `retention.stream` until shutdown.
 pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) -> Outcome {
@@ -187,9 +185,9 @@ fn filter_of<'a>(stream: &str, consumer: &str, info: &'a ConsumerInfo) -> Option
 async fn since(nats: &Nats, keep: &KeepFor, now: i64) -> Result<i64, InfoError> {
     match keep {
         KeepFor::Age(age) => Ok(now.saturating_sub(millis(*age))),
-        KeepFor::ReferredTo(streams) => {
+        KeepFor::ReferredTo(streams, margin) => {
             let reach = nats.reach(streams).await?;
-            Ok(reach.oldest.min(now).saturating_sub(millis(MARGIN)))
+            Ok(reach.oldest.min(now).saturating_sub(millis(*margin)))
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use tests::config::STANDARD;
 use tests::ledger::Findings;
 use tests::load::Load;
 use tests::random::Random;
+use tests::sign::standard_request;
 use tests::{Pipeline, Role, config};
 
 use crate::shared;
@@ -57,6 +59,46 @@ async fn a_process_killed_at_each_stage_under_load_loses_nothing_and_doubles_not
     println!("{kills} kills: {findings}");
     findings.assert_exact();
     assert!(findings.duplicates > 0, "the load repeats messages: {findings}");
+}
+
+/// The same with batches: killed in the middle of one, all of it is stored or nothing of it is promised.
+#[tokio::test]
+async fn what_is_committed_as_a_group_is_as_exact_under_kills() {
+    let mut random = Random::seeded("groups");
+    let text = format!(
+        "nats.group_commit = \"on\"\n{}",
+        config::with_sources([config::signed("orders"), config::signed("together")])
+    );
+    let mut pipeline = Pipeline::by_hand(&text, &Role::ALL).await;
+
+    // Each answer names the place of its own request, although many were acknowledged at once.
+    let together = (0..64).map(|number| {
+        let request = standard_request(STANDARD, "together", &format!("together-{number}"), "{\"text\":\"x\"}");
+        let gateway = pipeline.gateways().remove(0);
+        async move { request.send(&gateway).await.unwrap() }
+    });
+    let mut in_batches = 0;
+    for answer in futures::future::join_all(together).await {
+        let stored = pipeline.broker.message("RAW", answer.sequence()).await.unwrap();
+        let id = stored.headers.get("Penstock-Id").map(|id| id.as_str().to_owned());
+        assert_eq!(id, Some(answer.accepted().to_string()));
+        in_batches += usize::from(stored.headers.get("Nats-Batch-Id").is_some());
+    }
+    assert!(in_batches > 32, "{in_batches} of 64 came together");
+
+    let load = Load::start(&pipeline.gateways(), "orders", 4 * WRITERS, &mut random);
+    for _ in 0..3 {
+        for role in [Role::Gateway, Role::Normalizer] {
+            load.more(4 * BETWEEN, PROGRESS).await;
+            pipeline.role(role).kill();
+            pipeline.role(role).start_again();
+        }
+    }
+    load.more(4 * BETWEEN, PROGRESS).await;
+    let deliveries = load.stop().await;
+    pipeline.settled().await;
+    let endings = pipeline.database.endings("orders").await;
+    Findings::of(&deliveries, &endings).assert_exact();
 }
 
 /// The control: the same load and the same ledger, with deduplication off. It has to see what then goes wrong.

@@ -229,3 +229,31 @@ async fn too_many_claims_go_oldest_first_and_a_freed_claim_can_be_taken_again() 
     assert!(results[0].is_ok(), "the oldest claim was freed: {results:?}");
     assert!(results[1].is_err(), "the youngest claim still stands: {results:?}");
 }
+
+#[tokio::test]
+async fn a_body_stays_as_long_as_the_oldest_message_that_may_refer_to_it() {
+    let broker = Broker::start().await;
+    let margin = Duration::from_secs(1);
+    let bodies = Retention {
+        stream: "BODIES",
+        keep: KeepFor::ReferredTo(&["RAW", "UNIQUE", "DLQ"], margin),
+        most_messages: None,
+        under_pressure: false,
+        every: Duration::from_mins(1),
+    };
+    let trim = async || broker.nats.trim(&bodies).await.unwrap().trimmed;
+    for (stream, subject) in [("RAW", "raw.sms.support"), ("UNIQUE", "unique.0.a"), ("DLQ", "dlq.dedup.sms.support.a")]
+    {
+        let id = uuid::Uuid::new_v4();
+        broker.publish(&format!("body.{id}"), 1, 100).await;
+        broker.publish(subject, 1, 100).await;
+        // Older than the margin, and still there: what counts is how old the message is.
+        tokio::time::sleep(2 * margin).await;
+        assert_eq!(trim().await, 0, "a message in {stream} may refer to it");
+        broker.nats.jetstream().get_stream(stream).await.unwrap().purge().await.unwrap();
+        tests::eventually(LIMIT, "it goes when nothing refers to it any more", async || {
+            if trim().await == 1 { Ok(()) } else { Err("it is still there".to_owned()) }
+        })
+        .await;
+    }
+}

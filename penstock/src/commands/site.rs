@@ -126,6 +126,11 @@ impl Where {
 
     /// `here`: the configuration that the roles take where none is named.
     fn site_in(&self, env: &Environment, here: &Path) -> Result<Site, CommandError> {
+        // A folder that was named says more than what the environment happens to hold.
+        let folder_named = self.config.is_none() && self.data_dir != Path::new(DATA_DIR);
+        if let (true, Some(run)) = (folder_named, self.run_file()?) {
+            return Ok(self.site_of_run(run));
+        }
         let here = (self.config.is_none() && here.is_file()).then_some(here);
         let of_here = || here.map_or(Ok(None), |here| named(Some(here), env));
         // Without a file there may still be PENSTOCK__NATS__URL, as in a container.
