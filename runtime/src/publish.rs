@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use async_nats::connection::State;
 use async_nats::header::{HeaderName, HeaderValue, NATS_MESSAGE_ID};
 use async_nats::jetstream;
 use async_nats::jetstream::context::{PublishError as NatsPublishError, PublishErrorKind};
@@ -30,6 +31,8 @@ const TELLING: Duration = Duration::from_secs(1);
 /// Between tries.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How often a lost connection is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 /// Answers that this version does not know are asked for again so many times by who would wait for ever.
 const UNKNOWN_ANSWERS: u32 = 5;
 
@@ -199,10 +202,22 @@ impl Nats {
                 self.tell_waiting(&error);
             }
             let backoff = backoff.get_or_insert_with(|| Backoff::new(FIRST_WAIT, LONGEST_WAIT));
-            if !patience.waits(&error, tried, backoff.wait()).await {
+            if !patience.waits(&error, tried, backoff.wait()).await || !self.connected(patience).await {
                 return Err(error);
             }
         }
+    }
+
+    /// Waits for a connection where there is time without end; false after shutdown. Every publish without an answer
+    /// leaves an entry behind in the library (nats.rs#1617), so none is tried that cannot have one.
+    async fn connected(&self, patience: Patience<'_>) -> bool {
+        let Patience::UntilShutdown(shutdown) = patience else { return true };
+        while self.client().connection_state() != State::Connected {
+            if shutdown.run_until_cancelled(sleep(LOOK)).await.is_none() {
+                return false;
+            }
+        }
+        true
     }
 
     async fn publish_once(&self, message: Outgoing, patience: Patience<'_>) -> Result<Published, PublishError> {
