@@ -31,7 +31,7 @@ async fn a_full_stream_makes_the_stages_before_it_wait_and_gives_up_on_nothing()
     let mut pipeline = Pipeline::by_hand(&text, &[Role::Gateway, Role::Normalizer]).await;
     let accepted = 100;
     for number in 0..accepted {
-        let body = format!(r#"{{"number": {number}, "filling": "{}"}}"#, "x".repeat(8_000));
+        let body = format!(r#"{{"number": {number}, "filling": "{}"}}"#, "x".repeat(16_000));
         pipeline.post(&Request::json("/v1/webhook/pressure", body)).await.accepted();
     }
 
