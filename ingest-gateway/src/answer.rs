@@ -1,7 +1,8 @@
 //! Every answer there is: status, headers and body, from what became of the request.
 //!
-//! A 2xx is made from the sequence of a stored message and from nothing else, so there is none without it. Texts are
-//! constant: nothing that the client sent is said back to it.
+//! A 2xx is made from the sequence of a stored message, so there is none without it. Texts are constant: nothing that the
+//! client sent is said back to it. A handshake is both exceptions: nothing is stored, and whoever knows the source's token
+//! hears its own challenge, as plain text.
 
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub enum Answer {
         /// The stored one.
         repeat_of: Uuid,
     },
+    /// It only asked whether the address is ours, and knew the token: this is what it wants to hear.
+    Handshake(String),
     /// It is not stored.
     Refused(Refusal),
 }
@@ -67,6 +70,8 @@ pub enum Refusal {
     Bad(BadRequest),
     /// Its signature or credential is missing or wrong.
     Unauthorized(Flaw),
+    /// A handshake that does not know the token. It carried no message, so 403 loses none; providers ask for it.
+    Handshake(Flaw),
     /// A limit was reached; the status depends on what the provider does when it hears it.
     OverLimit(Over, StatusCode),
     /// Too many bytes of bodies are in memory.
@@ -90,6 +95,8 @@ const ID: HeaderName = HeaderName::from_static("penstock-id");
 const STORED: HeaderName = HeaderName::from_static("penstock-stored");
 const PROBLEM: &str = "application/problem+json";
 const JSON: &str = "application/json";
+/// A browser that is shown a challenge must not take it for a page.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Shortest wait asked for where the gateway itself cannot go on; jitter adds as much again at most.
 const RETRY_SECONDS: u64 = 2;
@@ -102,6 +109,7 @@ impl Answer {
             Self::Stored { repeat_of: Some(_), .. } => Outcome::Duplicate,
             Self::Held { .. } => Outcome::Held,
             Self::Conflict { .. } => Outcome::Conflict,
+            Self::Handshake(_) => Outcome::Handshake,
             Self::Refused(refusal) => refusal.outcome(),
         }
     }
@@ -125,6 +133,7 @@ impl Answer {
                 response
             }
             Self::Conflict { repeat_of } => respond(id, StatusCode::CONFLICT, JSON, accepted(id, Some(*repeat_of))),
+            Self::Handshake(challenge) => respond(id, StatusCode::OK, TEXT, challenge.clone()),
             Self::Refused(refusal) => refusal.respond(id, jitter),
         }
     }
@@ -148,7 +157,7 @@ impl Refusal {
             }
             Self::TooSlow => Outcome::TooSlow,
             Self::Broken | Self::Bad(_) => Outcome::BadRequest,
-            Self::Unauthorized(_) => Outcome::Unauthorized,
+            Self::Unauthorized(_) | Self::Handshake(_) => Outcome::Unauthorized,
             Self::OverLimit(..) => Outcome::OverLimit,
             Self::Overloaded => Outcome::Overloaded,
             Self::CannotStore => Outcome::Unavailable,
@@ -168,6 +177,7 @@ impl Refusal {
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::Bad(bad) => bad.status(),
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Handshake(_) => StatusCode::FORBIDDEN,
             Self::OverLimit(_, status) => *status,
             Self::Overloaded | Self::CannotStore => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -185,6 +195,7 @@ impl Refusal {
             Self::Broken => "the body ended before its end".into(),
             Self::Bad(bad) => bad.to_string(),
             Self::Unauthorized(flaw) => flaw.to_string(),
+            Self::Handshake(_) => "the handshake does not show this source's verify_token".into(),
             Self::OverLimit(..) => "too many requests; come back after Retry-After".into(),
             Self::Overloaded => "too much is on its way in; come back after Retry-After".into(),
             Self::CannotStore => "the request cannot be stored now; come back after Retry-After".into(),

@@ -1,12 +1,13 @@
 //! The shell: takes a request through everything the other files decide, in this order, and answers it.
 //!
-//! Route and method; `Content-Length`; limit per address; body; signature; limit per source; publish; answer. Nothing
-//! is kept past the answer but the print of a stored request, so a crash loses only what was not answered.
+//! Route and method; `Content-Length`; limit per address; a handshake ends here; body; signature; limit per source;
+//! publish; answer. Nothing is kept past the answer but the print of a stored request, so a crash loses only what was not
+//! answered.
 //!
 //! `received_at` is the moment when the whole body was there: what a slow client spends on sending is its own time.
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use proto::Verified;
 use proto::body_ref::INLINE;
-use providers::Verdict;
+use providers::{Handshake, Verdict};
 use runtime::clock::now_millis;
 use runtime::error_chain::Chain;
 use runtime::http_server::linger;
@@ -141,6 +142,10 @@ impl Gateway {
         table.requests.check(address).map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS))?;
 
         let beside = target + header_bytes;
+        if let Some(handshake) = source.handshake(&asked(head)) {
+            return self.shake_hands(state, source, address, handshake);
+        }
+
         let bytes = body::read(body, source.max_body, table.body_timeout, &self.budget, beside).await?;
         ticket.stamp(&self.clock);
         if !ticket.certain {
@@ -164,6 +169,31 @@ impl Gateway {
             },
             Admission::Store(verified) => self.store(intake, verified).await,
         }
+    }
+
+    /// Whoever guesses tokens is slowed down like whoever guesses secrets.
+    fn shake_hands(
+        &self,
+        state: &State,
+        source: &Source,
+        address: IpAddr,
+        handshake: Handshake,
+    ) -> Result<Answer, Refusal> {
+        let flaw = match handshake {
+            Handshake::Echo(challenge) => return Ok(Answer::Handshake(challenge)),
+            Handshake::Bad(bad) => return Err(Refusal::Bad(bad)),
+            Handshake::Refused(flaw) => flaw,
+        };
+        if let Some(metrics) = state.metrics(source) {
+            metrics.wrong(flaw);
+        }
+        if let Some(left_out) = self.wrong_signatures.pass(now_millis()) {
+            let (channel, source) = (source.channel.as_str(), source.name.as_str());
+            info!(channel, source, flaw = flaw.as_str(), left_out, "a handshake is refused");
+        }
+        let over = |over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS);
+        state.table.failures.check(address).map_err(over)?;
+        Err(Refusal::Handshake(flaw))
     }
 
     async fn store(&self, intake: Intake<'_>, verified: Verified) -> Result<Answer, Refusal> {
@@ -240,6 +270,11 @@ impl Gateway {
             "answered"
         );
     }
+}
+
+/// What a handshake is told by: the method and the query.
+fn asked(head: &Parts) -> providers::Request<'_> {
+    providers::Request { method: &head.method, url: "", query: head.uri.query(), headers: &[], body: &[] }
 }
 
 /// Why a request with a wrong signature is not held.

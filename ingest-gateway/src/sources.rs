@@ -10,8 +10,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use proto::subject::{self, SourceName};
 use proto::{Channel, Millis};
-use providers::{Adapter, Keyring, KeyringError, OverLimit, Request, Scheme, Verdict, Verify};
-use runtime::config::{self, AuthFailures, Config, OnDuplicate, Problems, Rate};
+use providers::{Adapter, Handshake, Keyring, KeyringError, OverLimit, Request, Scheme, Verdict, Verify};
+use runtime::config::{self, AuthFailures, Config, OnDuplicate, Problems, Rate, Secret};
 use secrecy::ExposeSecret;
 
 use crate::limits::{PerAddress, PerSource};
@@ -50,6 +50,7 @@ pub struct Source {
     pub index: usize,
     keyring: Keyring,
     scheme: Scheme,
+    verify_token: Option<Secret>,
     rate: Rate,
 }
 
@@ -57,6 +58,11 @@ impl Source {
     /// Judges a request's signature.
     pub fn authenticate(&self, request: &Request<'_>, now: Millis) -> Verdict {
         self.adapter.authenticate(request, &self.keyring, &self.scheme, now)
+    }
+
+    /// Answers a request that only asks whether this address is really ours.
+    pub fn handshake(&self, request: &Request<'_>) -> Option<Handshake> {
+        self.adapter.handshake(request, self.verify_token.as_ref().map(ExposeSecret::expose_secret))
     }
 
     /// How many secrets are live.
@@ -190,6 +196,7 @@ fn build_source(
         adapter,
         keyring,
         scheme,
+        verify_token: source.scheme.verify_token.clone(),
     })
 }
 
@@ -280,6 +287,37 @@ pub(crate) mod tests {
         let form = table.find(Channel::Form, "contact").unwrap();
         assert_eq!((form.verify, form.over_limit), (Verify::Enforce, OverLimit::Reject));
         assert!(table.find(Channel::Sms, "contact").is_none());
+    }
+
+    #[test]
+    fn only_a_handshake_with_the_source_s_own_token_is_answered() {
+        let table = table_of(
+            r#"
+            [[sources]]
+            name = "chat"
+            channel = "whatsapp"
+            provider = "meta"
+            secrets = [{ value = "s" }]
+            verify_token = { value = "t0ken" }
+
+            [[sources]]
+            name = "tokenless"
+            channel = "whatsapp"
+            provider = "meta"
+            secrets = [{ value = "s" }]
+            "#,
+        );
+        let ask = |source: &str, method: &http::Method, query: &str| {
+            let request = Request { method, url: "", query: Some(query), headers: &[], body: &[] };
+            table.find(Channel::WhatsApp, source).unwrap().handshake(&request)
+        };
+        let query = "hub.mode=subscribe&hub.challenge=1744432606&hub.verify_token=t0ken";
+        let get = http::Method::GET;
+        assert_eq!(ask("chat", &get, query), Some(Handshake::Echo("1744432606".to_owned())));
+        assert!(matches!(ask("chat", &get, &query.replace("t0ken", "other")), Some(Handshake::Refused(_))));
+        assert!(matches!(ask("tokenless", &get, query), Some(Handshake::Refused(_))));
+        assert_eq!(ask("chat", &http::Method::POST, query), None, "a message is never answered like a handshake");
+        assert!(!format!("{table:?}").contains("t0ken"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use proto::header::Pair;
 use proto::{Channel, Millis};
 
 use crate::contract::Contract;
+use crate::handshake::Handshake;
 use crate::keyring::{Keyring, KeyringError};
 use crate::record::{Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
@@ -34,6 +35,14 @@ pub trait Adapter: Sync + fmt::Debug {
     /// `now` is the moment the request arrived; schemes with a timestamp compare with it. The signature is looked at
     /// before the timestamp, so that [`crate::Flaw::Stale`] means "the real sender, too late".
     fn authenticate(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Verdict;
+
+    /// Answers a request by which the provider asks whether this address is really its user's, and which carries no
+    /// message: it is answered and never stored. `None` for every other request, and for providers that never ask.
+    ///
+    /// `token` is the source's `verify_token`; without one, nothing fits.
+    fn handshake(&self, _request: &Request<'_>, _token: Option<&str>) -> Option<Handshake> {
+        None
+    }
 
     /// Finds what only the sender can mend, cheaply: an empty body, a multipart that was cut off, more than `max_body`
     /// bytes once unpacked. Whatever passes can still turn out to be unreadable for the normalizer.

@@ -23,6 +23,7 @@
 pub mod adapter;
 pub mod contract;
 pub mod dedup;
+pub mod handshake;
 pub mod keyring;
 pub mod record;
 pub mod registry;
@@ -35,10 +36,12 @@ mod read;
 mod scheme;
 mod sms;
 mod webhook;
+mod whatsapp;
 
 pub use adapter::{Adapter, Signed};
 pub use contract::{Contract, OverLimit, Reaction, Verify};
 pub use dedup::Windows;
+pub use handshake::Handshake;
 pub use keyring::{Keyring, KeyringError};
 pub use record::{BadElement, BadReason, Content, Element, Identity, Normalized, RawRequest, Record};
 pub use registry::find;

@@ -3,11 +3,12 @@
 use proto::Channel;
 
 use crate::adapter::Adapter;
-use crate::{form, sms, webhook};
+use crate::{form, sms, webhook, whatsapp};
 
 /// Every adapter.
 pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
+    &whatsapp::meta::Meta,
     &form::generic::Generic,
     &webhook::standard::Standard,
     &webhook::github::GitHub,

@@ -84,6 +84,9 @@ pub enum BadRequest {
     /// A `Content-Encoding` other than `gzip`.
     #[error("the only Content-Encoding taken is gzip")]
     Encoding,
+    /// A handshake with nothing to say back.
+    #[error("the handshake has no challenge")]
+    NoChallenge,
     /// Small enough as it came, and not once it is unpacked.
     #[error("the unpacked body is larger than this source takes")]
     TooLarge,
@@ -95,7 +98,9 @@ impl BadRequest {
         match self {
             Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Empty | Self::NoBoundary | Self::Truncated | Self::NotUtf8 | Self::NotJson => StatusCode::BAD_REQUEST,
+            Self::Empty | Self::NoBoundary | Self::Truncated | Self::NotUtf8 | Self::NotJson | Self::NoChallenge => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 
@@ -108,6 +113,7 @@ impl BadRequest {
             Self::NotUtf8 => "not_utf8",
             Self::NotJson => "not_json",
             Self::Encoding => "encoding",
+            Self::NoChallenge => "no_challenge",
             Self::TooLarge => "too_large",
         }
     }

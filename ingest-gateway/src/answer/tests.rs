@@ -47,6 +47,15 @@ fn table() -> Vec<Row> {
         (stored(Some(5), TWIML), 200, "text/xml", detail("<Response/>"), Some(("penstock-stored", "RAW/17"))),
         (Answer::Held { sequence: 3 }, 200, JSON, held, Some(("penstock-stored", "HELD/3"))),
         (Answer::Conflict { repeat_of: first }, 409, JSON, duplicate, None),
+        (
+            Answer::Handshake("<script>".into()),
+            200,
+            TEXT,
+            detail("<script>"),
+            Some(("x-content-type-options", "nosniff")),
+        ),
+        (problem(Refusal::Handshake(Flaw::Mismatch)), 403, PROBLEM, detail("verify_token"), None),
+        (problem(Refusal::Bad(BadRequest::NoChallenge)), 400, PROBLEM, detail("challenge"), None),
         (problem(Refusal::NotFound), 404, PROBLEM, detail("no such source"), None),
         (
             problem(Refusal::Method(&[Method::POST, Method::GET])),
@@ -119,7 +128,9 @@ fn every_answer_has_its_id_and_the_security_headers() {
 #[test]
 fn only_what_is_stored_says_so_and_only_it_is_a_2xx() {
     for (answer, status, ..) in table() {
-        assert_eq!(header(&answer, "penstock-stored").is_some(), status == 200, "{answer:?}");
+        // A handshake carries no message.
+        let is_stored = status == 200 && !matches!(answer, Answer::Handshake(_));
+        assert_eq!(header(&answer, "penstock-stored").is_some(), is_stored, "{answer:?}");
     }
 }
 

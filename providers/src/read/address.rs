@@ -14,15 +14,22 @@ pub(crate) fn email(text: &str) -> Option<String> {
 pub(crate) fn phone(text: &str) -> Option<String> {
     let text = text.trim();
     let international = text.strip_prefix('+').or_else(|| text.strip_prefix("00"));
-    let digits: Option<String> = international.and_then(|rest| {
-        let kept = rest.chars().filter(|character| !matches!(character, ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}'));
-        kept.map(|character| Some(character).filter(char::is_ascii_digit)).collect()
-    });
-    match digits {
-        // E.164 has at most 15 digits, and no country code begins with 0.
-        Some(digits) if (7..=15).contains(&digits.len()) && !digits.starts_with('0') => Some(format!("+{digits}")),
-        _ => Some(text.to_owned()).filter(|text| !text.is_empty()),
-    }
+    international.and_then(e164).or_else(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// As [`phone`], for a provider that always begins with the country and leaves the `+` out.
+pub(crate) fn international(text: &str) -> Option<String> {
+    let text = text.trim();
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    e164(digits).or_else(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// E.164 of what stands behind the `+`, if it is such a number.
+fn e164(rest: &str) -> Option<String> {
+    let kept = rest.chars().filter(|character| !matches!(character, ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}'));
+    let digits: String = kept.map(|character| Some(character).filter(char::is_ascii_digit)).collect::<Option<_>>()?;
+    // E.164 has at most 15 digits, and no country code begins with 0.
+    ((7..=15).contains(&digits.len()) && !digits.starts_with('0')).then(|| format!("+{digits}"))
 }
 
 #[cfg(test)]
@@ -44,5 +51,16 @@ mod tests {
         for text in ["72345", "ACME", "030 1234567", "+12", "+0123456789", "+123456789012345678", "+49 x12345678"] {
             assert_eq!(phone(text).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_number_that_always_has_its_country_needs_no_plus() {
+        for text in ["14155551438", "+1 415-555-1438", " 1 (415) 555 1438 "] {
+            assert_eq!(international(text).unwrap(), "+14155551438");
+        }
+        for text in ["12345", "0123456789", "120363041234567890", "US.13491208655302741918"] {
+            assert_eq!(international(text).unwrap(), text);
+        }
+        assert_eq!(international(" "), None);
     }
 }

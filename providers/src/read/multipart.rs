@@ -191,7 +191,7 @@ fn extended_value(value: &str) -> Option<String> {
 }
 
 /// The last component: a name is never a path.
-fn file_name(name: &str) -> String {
+pub(crate) fn file_name(name: &str) -> String {
     name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()
 }
 

@@ -1,5 +1,6 @@
 //! Ways to verify that more than one provider uses. All compare in constant time and look at every live secret.
 
+pub(crate) mod challenge;
 pub(crate) mod hmac;
 pub(crate) mod mac;
 pub(crate) mod optional;

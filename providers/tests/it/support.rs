@@ -116,6 +116,7 @@ impl Source {
     pub(crate) fn of_vector(vector: &Value) -> Self {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
+            ("whatsapp_cloud", _) => (Channel::WhatsApp, "meta"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("github", _) => (Channel::Webhook, "github"),
@@ -131,7 +132,11 @@ impl Source {
 }
 
 fn secrets(keys: &Value) -> Vec<String> {
-    let lists = ["secrets", "auth_tokens", "shared_key_secrets", "tokens", "values", "credentials"];
+    if keys["verify_token"].is_string() {
+        // A handshake has nothing to do with the secrets, and no source is without one.
+        return vec!["unused".to_owned()];
+    }
+    let lists = ["secrets", "auth_tokens", "shared_key_secrets", "tokens", "values", "credentials", "app_secrets"];
     let list = lists.iter().find_map(|name| keys[name].as_array()).unwrap_or_else(|| panic!("no secrets in {keys}"));
     let one = |value: &Value| match value {
         Value::Array(pair) => format!("{}:{}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),
@@ -156,6 +161,11 @@ fn scheme(vector: &Value) -> Scheme {
         timestamp_header: config["timestamp_header"].as_str().map(str::to_owned),
         tolerance_s: vector["tolerance_s"].as_u64().or_else(|| config["tolerance_s"].as_u64()),
     }
+}
+
+/// Whether a vector is about a handshake, which the gateway answers before anything is verified.
+pub(crate) fn is_handshake(vector: &Value) -> bool {
+    text(vector, "/scheme").ends_with("_handshake") || text(vector, "/expect") == "handshake"
 }
 
 /// The body of a vector.

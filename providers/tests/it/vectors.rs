@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{MAX_BODY, Owned, Source, body, json, now, text};
+use crate::support::{MAX_BODY, Owned, Source, body, is_handshake, json, now, text};
 use comfy_table::Table;
 use proto::Verified;
-use providers::{Flaw, Verdict};
+use providers::{Flaw, Handshake, Verdict};
+use serde_json::Value;
 
 #[test]
 fn every_vector_is_judged_as_the_provider_does() {
@@ -15,9 +16,15 @@ fn every_vector_is_judged_as_the_provider_does() {
     for vector in vectors.as_array().unwrap() {
         let source = Source::of_vector(vector);
         let request = Owned::of(vector, body(vector));
-        let verdict = source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now(vector));
         let expected = text(vector, "/expect");
         let name = format!("{}/{}", text(vector, "/provider"), text(vector, "/name"));
+        if is_handshake(vector) {
+            wrong.extend(handshake(vector, &source, &request).map(|problem| format!("{name}: {problem}")));
+            let key = (text(vector, "/provider").to_owned(), text(vector, "/scheme").to_owned());
+            counts.entry(key).or_default()[usize::from(expected != "ok")] += 1;
+            continue;
+        }
+        let verdict = source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now(vector));
         if (verdict.verified() == Verified::Yes) == (expected == "ok") {
             let key = (text(vector, "/provider").to_owned(), text(vector, "/scheme").to_owned());
             counts.entry(key).or_default()[usize::from(expected != "ok")] += 1;
@@ -34,6 +41,19 @@ fn every_vector_is_judged_as_the_provider_does() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What is wrong with the answer to a handshake.
+fn handshake(vector: &Value, source: &Source, request: &Owned) -> Option<String> {
+    let answer = source.adapter.handshake(&request.as_request(), vector["keys"]["verify_token"].as_str());
+    let status = vector["expect_response"]["status"].as_u64().unwrap();
+    let as_expected = match &answer {
+        Some(Handshake::Echo(text)) => status == 200 && vector["expect_response"]["body"] == **text,
+        Some(Handshake::Refused(_)) => status == 403,
+        Some(Handshake::Bad(bad)) => status == u64::from(bad.status().as_u16()),
+        None => false,
+    };
+    (!as_expected).then(|| format!("{answer:?}, expected {}", vector["expect_response"]))
+}
+
 #[test]
 fn what_verifies_is_not_refused_for_its_form() {
     for vector in json("vectors.json").as_array().unwrap().iter().filter(|vector| text(vector, "/expect") == "ok") {
@@ -42,7 +62,9 @@ fn what_verifies_is_not_refused_for_its_form() {
         let contract = source.adapter.contract();
         assert!(contract.methods.contains(&request.method), "{}", text(vector, "/name"));
         assert!(contract.accepts(request.as_request().content_type()), "{}", text(vector, "/name"));
-        assert_eq!(source.adapter.check(&request.as_request(), MAX_BODY), Ok(()), "{}", text(vector, "/name"));
+        if !is_handshake(vector) {
+            assert_eq!(source.adapter.check(&request.as_request(), MAX_BODY), Ok(()), "{}", text(vector, "/name"));
+        }
     }
 }
 
@@ -70,7 +92,9 @@ fn a_verdict_says_what_is_wrong() {
 
 #[test]
 fn a_signature_that_is_there_twice_is_refused() {
-    for vector in json("vectors.json").as_array().unwrap().iter().filter(|vector| text(vector, "/expect") == "ok") {
+    let vectors = json("vectors.json");
+    let signed = |vector: &&Value| text(vector, "/expect") == "ok" && !is_handshake(vector);
+    for vector in vectors.as_array().unwrap().iter().filter(signed) {
         let source = Source::of_vector(vector);
         let mut request = Owned::of(vector, body(vector));
         let signature = |name: &str| {

@@ -18,6 +18,7 @@ pub const CHANNELS: [&str; 5] = ["email", "sms", "whatsapp", "form", "webhook"];
 /// Channel and provider of every adapter there is.
 pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
+    ("whatsapp", "meta"),
     ("form", "generic"),
     ("webhook", "standard"),
     ("webhook", "github"),
@@ -35,7 +36,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("sms", "bird"),
     ("sms", "plivo"),
     ("sms", "sinch"),
-    ("whatsapp", "meta"),
     ("whatsapp", "twilio"),
     ("whatsapp", "360dialog"),
     ("email", "sendgrid"),

@@ -12,6 +12,7 @@ const FILES: &[(&str, &str)] = &[
     ("twilio-mms", include_str!("../../../samples/twilio-mms.http")),
     ("twilio-status", include_str!("../../../samples/twilio-status.http")),
     ("meta-text", include_str!("../../../samples/meta-text.http")),
+    ("meta-status", include_str!("../../../samples/meta-status.http")),
     ("mailgun-store", include_str!("../../../samples/mailgun-store.http")),
     ("form-urlencoded", include_str!("../../../samples/form-urlencoded.http")),
     ("form-json", include_str!("../../../samples/form-json.http")),

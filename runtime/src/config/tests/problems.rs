@@ -68,8 +68,8 @@ fn a_source_is_named_once_and_supported() {
             "sources[0].provider: \"vonage\" is not supported yet; supported for sms: twilio",
         ),
         (
-            SOURCE.replace("\"sms\"", "\"whatsapp\""),
-            "\"twilio\" is not supported yet; nothing is supported for whatsapp yet",
+            SOURCE.replace("\"sms\"", "\"email\"").replace("twilio", "ses"),
+            "\"ses\" is not supported yet; nothing is supported for email yet",
         ),
         (SOURCE.replace("twilio", ""), "sources[0].provider: expected the name of a provider, found \"\""),
         (

@@ -1,0 +1,109 @@
+//! What is no message: states of messages that were sent, errors, and everything else that an account hears of.
+
+use proto::canonical::StatusFields;
+use proto::{Kind, Recipient, canonical::Role};
+use serde_json::{Map, Value};
+
+use super::value::{Context, error_code, object, person, seconds, text};
+use crate::dedup::canonical_json;
+use crate::read::draft::Draft;
+use crate::record::Identity;
+
+/// What has a column of its own.
+const COLUMNS: [&str; 3] = ["id", "status", "timestamp"];
+
+/// The state of a message. States come repeated and in any order, and `read` may come without `delivered`.
+pub(super) fn status(context: &Context<'_>, element: &Map<String, Value>) -> Draft {
+    let mut draft = Draft::new(Kind::Status);
+    let state = text(element, "status").unwrap_or("unknown");
+    let code = error_code(super::list(element, "errors"));
+    draft.provider_message_id = text(element, "id").map(str::to_owned);
+    draft.sent_at = seconds(element, "timestamp");
+    let rest = element.iter().filter(|(name, _)| !COLUMNS.contains(&name.as_str()));
+    draft.metadata.extend(rest.map(|(name, value)| (name.clone(), value.clone())));
+    context.describe(&mut draft.metadata);
+    if let Some(code) = &code {
+        draft.metadata.insert("error_code".to_owned(), Value::String(code.clone()));
+    }
+
+    let to = person(text(element, "recipient_id"), text(element, "recipient_user_id"));
+    let business = context.business();
+    if let (Some("group"), Some(to)) = (text(element, "recipient_type"), &to) {
+        draft.conversation = Some(to.written.clone());
+    }
+    let mut ids = vec![state.to_owned()];
+    ids.extend(to.as_ref().map(|to| to.written.clone()));
+    // In a group each member has a state.
+    let mut members: Vec<_> = element.iter().filter(|(name, _)| name.contains("participant")).collect();
+    members.sort_unstable_by_key(|(name, _)| name.as_str());
+    ids.extend(members.into_iter().map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    if let Some(id) = &draft.provider_message_id {
+        ids.insert(0, id.clone());
+        draft.identity = Identity::Provided(ids);
+    }
+    draft.status = Some(StatusFields {
+        status: state.to_owned(),
+        occurred_at: draft.sent_at,
+        recipient: to.as_ref().and_then(|to| to.party.address.clone()),
+        error_code: code,
+    });
+    super::message::address(&mut draft, business, to);
+    draft.content.element = canonical_json(&Value::Object(element.clone()));
+    draft
+}
+
+/// An error that belongs to no message.
+pub(super) fn error(context: &Context<'_>, element: &Map<String, Value>) -> Draft {
+    let mut draft = Draft::new(Kind::Error);
+    let error = Value::Object(element.clone());
+    let code = error_code(std::slice::from_ref(&error));
+    draft.status =
+        Some(StatusFields { status: "error".to_owned(), occurred_at: None, recipient: None, error_code: code });
+    if let Some(business) = context.business() {
+        draft.content.recipients.push(business.written);
+        let party = business.party;
+        draft.recipients.push(Recipient { address: party.address, name: party.name, role: Role::To });
+    }
+    draft.content.element = canonical_json(&error);
+    draft.metadata.insert("errors".to_owned(), Value::Array(vec![error]));
+    context.describe(&mut draft.metadata);
+    draft
+}
+
+/// Any other change: a template's approval, a quality rating, a call, or a field that is newer than this. What it says
+/// has no form that all of them share, so it is kept whole.
+pub(super) fn account(entry: &Map<String, Value>, field: &str, change: &Map<String, Value>) -> Draft {
+    let mut whole = change.clone();
+    for name in ["id", "time"] {
+        if let Some(value) = entry.get(name) {
+            whole.insert(format!("entry.{name}"), value.clone());
+        }
+    }
+    let element = canonical_json(&Value::Object(whole));
+    let mut draft = Draft::new(Kind::AccountEvent);
+    draft.sent_at = seconds(entry, "time");
+    if super::FIELDS.contains(&field) || field.is_empty() {
+        draft = draft.ignored(element);
+    } else {
+        let event = object(change, "value").and_then(|value| text(value, "event")).unwrap_or(field);
+        let occurred_at = draft.sent_at;
+        draft.status = Some(StatusFields { status: event.to_owned(), occurred_at, recipient: None, error_code: None });
+        draft.content.element = element;
+    }
+    for (name, value) in [("waba_id", entry.get("id")), ("field", change.get("field")), ("value", change.get("value"))]
+    {
+        if let Some(value) = value {
+            draft.metadata.insert(name.to_owned(), value.clone());
+        }
+    }
+    draft
+}
+
+/// What holds nothing for us: another object, an entry without changes.
+pub(super) fn nothing(value: &Value) -> Draft {
+    let mut draft = Draft::new(Kind::AccountEvent).ignored(canonical_json(value));
+    if let Some(object) = value.get("object") {
+        draft.metadata.insert("object".to_owned(), object.clone());
+    }
+    draft
+}

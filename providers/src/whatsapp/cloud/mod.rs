@@ -1,0 +1,116 @@
+//! The body of Meta's Cloud API, which others pass on unchanged: entries (accounts) of changes (fields) of messages,
+//! echoes, statuses and errors, any number of each, for any of an app's numbers.
+//!
+//! Elements are counted entry by entry and change by change, and in a change in the order of [`READERS`]: JSON gives the
+//! names of an object no order. What is of no use to us is an `account_event` with everything that it said.
+
+mod event;
+mod message;
+mod value;
+
+use serde_json::{Map, Value};
+
+use crate::read::draft::Draft;
+use crate::read::{body, json};
+use crate::record::{BadElement, BadReason, Element, Normalized, RawRequest};
+use crate::settings::SourceSettings;
+use value::{Context, list, text};
+
+/// The one `object` there is for us; an app may subscribe to others.
+const OBJECT: &str = "whatsapp_business_account";
+
+/// The fields whose values hold messages and statuses.
+const FIELDS: [&str; 3] = ["messages", "smb_message_echoes", "message_echoes"];
+
+/// Elements taken at most; Meta sends up to 1000 in a request.
+const ELEMENTS: usize = 10_000;
+
+/// How one element is read.
+type Reader = fn(&Context<'_>, &Map<String, Value>) -> Draft;
+
+/// What a change may hold, and how it is read.
+const READERS: [(&str, Reader); 4] = [
+    ("messages", message::received),
+    ("message_echoes", message::echoed),
+    ("statuses", event::status),
+    ("errors", event::error),
+];
+
+/// The records of a request.
+pub(super) fn normalize(raw: &RawRequest, settings: &SourceSettings) -> Normalized {
+    let read = body::unpacked(raw, settings).and_then(|bytes| {
+        let json = json::read(&bytes)?;
+        let mut found = Found::default();
+        found.request(&json.value)?;
+        Ok((found.0, json.notes))
+    });
+    let (found, notes) = match read {
+        Ok(read) => read,
+        Err(reason) => return Normalized::bad(reason),
+    };
+    let parts = u32::try_from(found.len()).unwrap_or(u32::MAX);
+    let finish = |(part, element): (u32, Result<Draft, BadReason>)| -> Element {
+        let mut draft = element.map_err(|reason| BadElement { part, reason })?;
+        draft.note_json(notes);
+        Ok(Box::new(draft.finish(raw, part, parts)))
+    };
+    Normalized { parts, elements: (0..).zip(found).map(finish).collect() }
+}
+
+/// The elements found so far.
+#[derive(Default)]
+struct Found(Vec<Result<Draft, BadReason>>);
+
+impl Found {
+    fn request(&mut self, value: &Value) -> Result<(), BadReason> {
+        let Value::Object(request) = value else { return Err(BadReason::NotAnObject) };
+        if text(request, "object") == Some(OBJECT) {
+            for entry in list(request, "entry") {
+                match entry {
+                    Value::Object(entry) => self.entry(entry)?,
+                    _ => self.push(Err(BadReason::NotAnObject))?,
+                }
+            }
+        }
+        if self.0.is_empty() { self.push(Ok(event::nothing(value))) } else { Ok(()) }
+    }
+
+    fn entry(&mut self, entry: &Map<String, Value>) -> Result<(), BadReason> {
+        let before = self.0.len();
+        for change in list(entry, "changes") {
+            match change {
+                Value::Object(change) => self.change(entry, change)?,
+                _ => self.push(Err(BadReason::NotAnObject))?,
+            }
+        }
+        if self.0.len() == before { self.push(Ok(event::nothing(&Value::Object(entry.clone())))) } else { Ok(()) }
+    }
+
+    fn change(&mut self, entry: &Map<String, Value>, change: &Map<String, Value>) -> Result<(), BadReason> {
+        let before = self.0.len();
+        let field = text(change, "field").unwrap_or_default();
+        if let (true, Some(Value::Object(value))) = (FIELDS.contains(&field), change.get("value")) {
+            let context = Context::of(entry, value);
+            for (name, read) in READERS {
+                for element in list(value, name) {
+                    match element {
+                        Value::Object(element) => self.push(Ok(read(&context, element)))?,
+                        _ => self.push(Err(BadReason::NotAnObject))?,
+                    }
+                }
+            }
+        }
+        if self.0.len() == before { self.push(Ok(event::account(entry, field, change))) } else { Ok(()) }
+    }
+
+    fn push(&mut self, element: Result<Draft, BadReason>) -> Result<(), BadReason> {
+        if self.0.len() == ELEMENTS {
+            return Err(BadReason::TooMany);
+        }
+        self.0.push(element);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

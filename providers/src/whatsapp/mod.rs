@@ -1,0 +1,4 @@
+//! Providers of WhatsApp messages.
+
+mod cloud;
+pub(crate) mod meta;
