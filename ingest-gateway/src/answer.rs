@@ -1,7 +1,8 @@
 //! Every answer there is: status, headers and body, from what became of the request.
 //!
-//! A 2xx is made from the sequence of a stored message and from nothing else, so there is none without it. Texts are
-//! constant: nothing that the client sent is said back to it.
+//! A 2xx to a request that delivers is made from the sequence of a stored message and from nothing else, so there is none
+//! without it. Texts are constant: nothing that the client sent is said back to it, except where a provider's preflight
+//! asks for its own words, which its adapter has checked.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
+use proto::header::Pair;
 use providers::contract::Success;
 use providers::{BadRequest, Flaw};
 use serde_json::json;
@@ -39,6 +41,11 @@ pub enum Answer {
     Conflict {
         /// The stored one.
         repeat_of: Uuid,
+    },
+    /// It delivers nothing and only asked whether it may: yes, in these headers.
+    Consent {
+        /// What the provider looks for.
+        headers: Vec<Pair>,
     },
     /// It is not stored.
     Refused(Refusal),
@@ -90,6 +97,7 @@ const ID: HeaderName = HeaderName::from_static("penstock-id");
 const STORED: HeaderName = HeaderName::from_static("penstock-stored");
 const PROBLEM: &str = "application/problem+json";
 const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
 
 /// Shortest wait asked for where the gateway itself cannot go on; jitter adds as much again at most.
 const RETRY_SECONDS: u64 = 2;
@@ -102,6 +110,7 @@ impl Answer {
             Self::Stored { repeat_of: Some(_), .. } => Outcome::Duplicate,
             Self::Held { .. } => Outcome::Held,
             Self::Conflict { .. } => Outcome::Conflict,
+            Self::Consent { .. } => Outcome::Preflight,
             Self::Refused(refusal) => refusal.outcome(),
         }
     }
@@ -125,6 +134,17 @@ impl Answer {
                 response
             }
             Self::Conflict { repeat_of } => respond(id, StatusCode::CONFLICT, JSON, accepted(id, Some(*repeat_of))),
+            Self::Consent { headers } => {
+                let mut response = respond(id, StatusCode::OK, TEXT, Bytes::new());
+                for (name, value) in headers {
+                    if let (Ok(name), Ok(value)) =
+                        (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+                    {
+                        response.headers_mut().insert(name, value);
+                    }
+                }
+                response
+            }
             Self::Refused(refusal) => refusal.respond(id, jitter),
         }
     }
@@ -142,7 +162,9 @@ impl Refusal {
         match self {
             Self::NotFound => Outcome::NotFound,
             Self::Method(_) => Outcome::MethodNotAllowed,
-            Self::MediaType | Self::Bad(BadRequest::Encoding) => Outcome::UnsupportedMediaType,
+            Self::MediaType | Self::Bad(BadRequest::Encoding | BadRequest::EventFormat) => {
+                Outcome::UnsupportedMediaType
+            }
             Self::TargetTooLong | Self::HeadersTooLarge | Self::TooLarge | Self::Bad(BadRequest::TooLarge) => {
                 Outcome::TooLarge
             }

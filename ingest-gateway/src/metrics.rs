@@ -19,6 +19,7 @@ pub enum Outcome {
     Duplicate,
     Held,
     Conflict,
+    Preflight,
     BadRequest,
     Unauthorized,
     NotFound,
@@ -34,11 +35,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the enum.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Held,
         Self::Conflict,
+        Self::Preflight,
         Self::BadRequest,
         Self::Unauthorized,
         Self::NotFound,
@@ -59,6 +61,7 @@ impl Outcome {
             Self::Duplicate => "duplicate",
             Self::Held => "held",
             Self::Conflict => "conflict",
+            Self::Preflight => "preflight",
             Self::BadRequest => "bad_request",
             Self::Unauthorized => "unauthorized",
             Self::NotFound => "not_found",

@@ -21,6 +21,10 @@ fn over(status: StatusCode) -> Answer {
     Answer::Refused(Refusal::OverLimit(over, status))
 }
 
+fn consent() -> Answer {
+    Answer::Consent { headers: vec![("webhook-allowed-origin".to_owned(), b"sender.example.com".to_vec())] }
+}
+
 async fn body(answer: &Answer) -> String {
     let body = answer.respond(id(), 7).into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(body.to_vec()).unwrap()
@@ -47,6 +51,7 @@ fn table() -> Vec<Row> {
         (stored(Some(5), TWIML), 200, "text/xml", detail("<Response/>"), Some(("penstock-stored", "RAW/17"))),
         (Answer::Held { sequence: 3 }, 200, JSON, held, Some(("penstock-stored", "HELD/3"))),
         (Answer::Conflict { repeat_of: first }, 409, JSON, duplicate, None),
+        (consent(), 200, "text/plain", String::new(), Some(("webhook-allowed-origin", "sender.example.com"))),
         (problem(Refusal::NotFound), 404, PROBLEM, detail("no such source"), None),
         (
             problem(Refusal::Method(&[Method::POST, Method::GET])),
@@ -63,6 +68,7 @@ fn table() -> Vec<Row> {
         (problem(Refusal::Broken), 400, PROBLEM, detail("ended"), None),
         (problem(Refusal::Bad(BadRequest::NotJson)), 400, PROBLEM, detail("JSON"), None),
         (problem(Refusal::Bad(BadRequest::TooLarge)), 413, PROBLEM, detail("unpacked"), None),
+        (problem(Refusal::Bad(BadRequest::EventFormat)), 415, PROBLEM, detail("JSON"), None),
         (problem(Refusal::Bad(BadRequest::Encoding)), 415, PROBLEM, detail("gzip"), None),
         (
             problem(Refusal::Unauthorized(Flaw::Missing)),
@@ -117,8 +123,9 @@ fn every_answer_has_its_id_and_the_security_headers() {
 }
 
 #[test]
-fn only_what_is_stored_says_so_and_only_it_is_a_2xx() {
-    for (answer, status, ..) in table() {
+fn only_what_is_stored_says_so_and_of_what_is_delivered_only_it_is_a_2xx() {
+    assert_eq!(header(&consent(), "penstock-stored"), None);
+    for (answer, status, ..) in table().into_iter().filter(|(answer, ..)| !matches!(answer, Answer::Consent { .. })) {
         assert_eq!(header(&answer, "penstock-stored").is_some(), status == 200, "{answer:?}");
     }
 }
