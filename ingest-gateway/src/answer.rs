@@ -1,8 +1,8 @@
 //! Every answer there is: status, headers and body, from what became of the request.
 //!
 //! A 2xx is made from the sequence of a stored message, so there is none without it. Texts are constant: nothing that the
-//! client sent is said back to it. A handshake is both exceptions: nothing is stored, and whoever knows the source's token
-//! hears its own challenge, as plain text.
+//! client sent is said back to it. Who only asks before delivering is both exceptions: nothing is stored, whoever knows the
+//! source's token hears its own challenge as plain text, and a preflight hears its own words, which its adapter has checked.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
+use proto::header::Pair;
 use providers::contract::Success;
 use providers::{BadRequest, Flaw};
 use serde_json::json;
@@ -43,6 +44,11 @@ pub enum Answer {
     },
     /// It only asked whether the address is ours, and knew the token: this is what it wants to hear.
     Handshake(String),
+    /// It delivers nothing and only asked whether it may: yes, in these headers.
+    Consent {
+        /// What the provider looks for.
+        headers: Vec<Pair>,
+    },
     /// It is not stored.
     Refused(Refusal),
 }
@@ -110,6 +116,7 @@ impl Answer {
             Self::Held { .. } => Outcome::Held,
             Self::Conflict { .. } => Outcome::Conflict,
             Self::Handshake(_) => Outcome::Handshake,
+            Self::Consent { .. } => Outcome::Preflight,
             Self::Refused(refusal) => refusal.outcome(),
         }
     }
@@ -134,6 +141,17 @@ impl Answer {
             }
             Self::Conflict { repeat_of } => respond(id, StatusCode::CONFLICT, JSON, accepted(id, Some(*repeat_of))),
             Self::Handshake(challenge) => respond(id, StatusCode::OK, TEXT, challenge.clone()),
+            Self::Consent { headers } => {
+                let mut response = respond(id, StatusCode::OK, TEXT, Bytes::new());
+                for (name, value) in headers {
+                    if let (Ok(name), Ok(value)) =
+                        (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+                    {
+                        response.headers_mut().insert(name, value);
+                    }
+                }
+                response
+            }
             Self::Refused(refusal) => refusal.respond(id, jitter),
         }
     }
@@ -151,7 +169,9 @@ impl Refusal {
         match self {
             Self::NotFound => Outcome::NotFound,
             Self::Method(_) => Outcome::MethodNotAllowed,
-            Self::MediaType | Self::Bad(BadRequest::Encoding) => Outcome::UnsupportedMediaType,
+            Self::MediaType | Self::Bad(BadRequest::Encoding | BadRequest::EventFormat) => {
+                Outcome::UnsupportedMediaType
+            }
             Self::TargetTooLong | Self::HeadersTooLarge | Self::TooLarge | Self::Bad(BadRequest::TooLarge) => {
                 Outcome::TooLarge
             }

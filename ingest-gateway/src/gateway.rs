@@ -1,6 +1,6 @@
 //! The shell: takes a request through everything the other files decide, in this order, and answers it.
 //!
-//! Route and method; `Content-Length`; limit per address; a handshake ends here; body; signature; limit per source;
+//! Route and method; `Content-Length`; limit per address; a handshake and a preflight end here; body; signature; limit per source;
 //! publish; answer. Nothing is kept past the answer but the print of a stored request, so a crash loses only what was not
 //! answered.
 //!
@@ -133,13 +133,19 @@ impl Gateway {
         let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
         let header_bytes = envelope::header_bytes(&head.headers);
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        route::admissible(source, &head.method, target, header_bytes, content_type)?;
+        let consent = route::preflight(source, head);
+        if consent.is_none() {
+            route::admissible(source, &head.method, target, header_bytes, content_type)?;
+        }
         if body.size_hint().lower() > source.max_body {
             return Err(Refusal::TooLarge);
         }
         let forwarded = head.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
         let address = address::client(peer.ip(), forwarded, &table.trusted_proxies);
         table.requests.check(address).map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS))?;
+        if let Some(headers) = consent {
+            return Ok(Answer::Consent { headers });
+        }
 
         let beside = target + header_bytes;
         if let Some(handshake) = source.handshake(&asked(head)) {

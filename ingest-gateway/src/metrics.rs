@@ -20,6 +20,7 @@ pub enum Outcome {
     Held,
     Conflict,
     Handshake,
+    Preflight,
     BadRequest,
     Unauthorized,
     NotFound,
@@ -35,12 +36,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the enum.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Held,
         Self::Conflict,
         Self::Handshake,
+        Self::Preflight,
         Self::BadRequest,
         Self::Unauthorized,
         Self::NotFound,
@@ -62,6 +64,7 @@ impl Outcome {
             Self::Held => "held",
             Self::Conflict => "conflict",
             Self::Handshake => "handshake",
+            Self::Preflight => "preflight",
             Self::BadRequest => "bad_request",
             Self::Unauthorized => "unauthorized",
             Self::NotFound => "not_found",

@@ -4,9 +4,13 @@
 //! is no secret (404 or 405 tell it); whether a request is let in is decided by its signature.
 
 use http::Method;
+use http::request::Parts;
 use proto::Channel;
+use proto::header::Pair;
+use providers::Request;
 
 use crate::answer::Refusal;
+use crate::envelope;
 use crate::sources::{Source, Table};
 
 /// Longest request target, in bytes. Providers that put a message into the query stay far below.
@@ -23,6 +27,16 @@ pub fn parse(path: &str) -> Option<(Channel, &str)> {
 /// The source at this path.
 pub fn source<'a>(table: &'a Table, path: &str) -> Option<&'a Source> {
     parse(path).and_then(|(channel, name)| table.find(channel, name))
+}
+
+/// The headers that answer a request which delivers nothing and only asks the source whether it may.
+pub fn preflight(source: &Source, head: &Parts) -> Option<Vec<Pair>> {
+    if source.adapter.contract().methods.contains(&head.method) {
+        return None;
+    }
+    let (headers, query) = (envelope::pairs(head), head.uri.query());
+    let request = Request { method: &head.method, url: "", query, headers: &headers, body: b"" };
+    source.adapter.preflight(&request)
 }
 
 /// Whether the source takes requests of this method, length and media type.
@@ -52,7 +66,7 @@ pub fn admissible(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::tests::table;
+    use crate::sources::tests::{table, table_of};
 
     #[test]
     fn only_the_exact_path_of_a_configured_source_is_found() {
@@ -95,5 +109,44 @@ mod tests {
         assert!(matches!(refused(&Method::POST, LONGEST_TARGET + 1, 0, json), Some(Refusal::TargetTooLong)));
         assert!(matches!(refused(&Method::POST, 1, MOST_HEADER_BYTES + 1, json), Some(Refusal::HeadersTooLarge)));
         assert!(matches!(refused(&Method::POST, 1, 1, Some("image/png")), Some(Refusal::MediaType)));
+    }
+
+    #[test]
+    fn only_who_asks_as_its_provider_does_is_told_that_it_may_deliver() {
+        let table = table_of(
+            r#"
+            [[sources]]
+            name = "events"
+            channel = "webhook"
+            provider = "cloudevents"
+            secrets = [{ value = "token" }]
+
+            [[sources]]
+            name = "other"
+            channel = "webhook"
+            provider = "bearer"
+            secrets = [{ value = "token" }]
+            "#,
+        );
+        let ask = |path: &str, method: &Method, origin: Option<&str>| {
+            let mut request = http::Request::builder().method(method).uri(path);
+            if let Some(origin) = origin {
+                request = request.header("WebHook-Request-Origin", origin).header("WebHook-Request-Rate", "120");
+            }
+            let head = request.body(()).unwrap().into_parts().0;
+            preflight(source(&table, path).unwrap(), &head)
+        };
+        let origin = Some("sender.example.com");
+        let answer = ask("/v1/webhook/events", &Method::OPTIONS, origin).unwrap();
+        assert_eq!(answer[0], ("webhook-allowed-origin".to_owned(), b"sender.example.com".to_vec()));
+        assert_eq!(answer[1], ("webhook-allowed-rate".to_owned(), b"120".to_vec()));
+        for (path, method, origin) in [
+            ("/v1/webhook/events", Method::OPTIONS, None),
+            ("/v1/webhook/events", Method::POST, origin),
+            ("/v1/webhook/events", Method::GET, origin),
+            ("/v1/webhook/other", Method::OPTIONS, origin),
+        ] {
+            assert_eq!(ask(path, &method, origin), None, "{method} {path}");
+        }
     }
 }

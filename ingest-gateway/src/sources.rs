@@ -221,8 +221,8 @@ pub fn scheme(scheme: &config::Scheme) -> Scheme {
             config::Encoding::Base64 => providers::Encoding::Base64,
         }),
         prefix: scheme.prefix.clone().unwrap_or_default(),
+        timestamp_header: scheme.timestamp_header.clone(),
         tolerance_s: scheme.tolerance.map(|tolerance| tolerance.as_secs()),
-        ..Scheme::default()
     }
 }
 
@@ -243,7 +243,13 @@ fn over_limit(over_limit: config::OverLimit) -> OverLimit {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::fmt::Write as _;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use http::Method;
     use runtime::config::Environment;
+    use serde_json::Value;
 
     use super::*;
 
@@ -354,5 +360,66 @@ pub(crate) mod tests {
         assert!(!kept(Channel::Sms, "support"), "its limit changed");
         assert!(!Arc::ptr_eq(&old.requests, &new.requests), "the limit per address changed");
         assert!(Arc::ptr_eq(&old.failures, &new.failures));
+    }
+
+    #[test]
+    fn every_vector_of_the_configurable_schemes_is_judged_right_by_a_configured_source() {
+        let vectors: Value = serde_json::from_str(include_str!("../../providers/tests/data/vectors.json")).unwrap();
+        let schemes = [
+            ("generic_hmac", "hmac"),
+            ("generic_hmac_ts", "hmac"),
+            ("bearer", "bearer"),
+            ("api_key", "bearer"),
+            ("basic_auth", "basic"),
+        ];
+        let mut judged = [0; 5];
+        for vector in vectors.as_array().unwrap().iter().filter(|vector| vector["provider"] == "generic") {
+            let index = schemes.iter().position(|(scheme, _)| vector["scheme"] == *scheme).unwrap();
+            let table = table_of(&source_of(vector, schemes[index].1));
+            let source = &table.sources()[0];
+            let headers = vector["headers"].as_object().unwrap().iter();
+            let headers: Vec<_> =
+                headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().as_bytes().to_vec())).collect();
+            let body = STANDARD.decode(vector["body_base64"].as_str().unwrap()).unwrap();
+            let request = Request { method: &Method::POST, url: "", query: None, headers: &headers, body: &body };
+            let now = Millis::from_unix(vector["now"].as_i64().unwrap() * 1000).unwrap();
+            let fits = matches!(source.authenticate(&request, now), Verdict::Fits { .. });
+            assert_eq!(fits, vector["expect"] == "ok", "{}", vector["name"]);
+            judged[index] += 1;
+        }
+        assert!(judged[1] >= 6, "those with a timestamp are among them: {judged:?}");
+    }
+
+    /// What an operator writes for the source that a vector was made for.
+    fn source_of(vector: &Value, provider: &str) -> String {
+        let mut text = format!("[[sources]]\nname = \"x\"\nchannel = \"webhook\"\nprovider = \"{provider}\"\n");
+        let keys = ["secrets", "tokens", "values", "credentials"];
+        let secrets = keys.iter().find_map(|name| vector["keys"][name].as_array()).unwrap().iter().map(|secret| {
+            let secret = secret.as_str().map_or_else(
+                || format!("{}:{}", secret[0].as_str().unwrap(), secret[1].as_str().unwrap()),
+                str::to_owned,
+            );
+            format!("{{ value = {secret:?} }}")
+        });
+        writeln!(text, "secrets = [{}]", secrets.collect::<Vec<_>>().join(", ")).unwrap();
+        let config = &vector["config"];
+        let header = config["header"].as_str().or_else(|| vector["keys"]["header"].as_str());
+        let encoding = config["encoding"].as_str().map(|encoding| if encoding == "b64" { "base64" } else { encoding });
+        let settings = [
+            ("header", header),
+            ("algorithm", config["algorithm"].as_str()),
+            ("encoding", encoding),
+            ("prefix", config["prefix"].as_str().filter(|prefix| !prefix.is_empty())),
+            ("timestamp_header", config["timestamp_header"].as_str()),
+        ];
+        for (name, value) in settings {
+            if let Some(value) = value {
+                writeln!(text, "{name} = {value:?}").unwrap();
+            }
+        }
+        if let Some(seconds) = config["tolerance_s"].as_u64() {
+            writeln!(text, "tolerance = \"{seconds}s\"").unwrap();
+        }
+        text
     }
 }

@@ -48,6 +48,12 @@ pub trait Adapter: Sync + fmt::Debug {
     /// bytes once unpacked. Whatever passes can still turn out to be unreadable for the normalizer.
     fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest>;
 
+    /// The headers of the answer to a request that delivers nothing and only asks whether it may, in a method that the
+    /// contract does not have; `None` where it is no such question. Anybody may ask: it tells that the source is there.
+    fn preflight(&self, _request: &Request<'_>) -> Option<Vec<Pair>> {
+        None
+    }
+
     /// What the provider would add to this request so that it verifies at `now` with the keyring's first secret.
     /// `None` where the keyring has nothing to sign with (a public key).
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed>;

@@ -115,6 +115,9 @@ pub enum BadReason {
     /// An element of a batch that is not an object.
     #[error("the element is not a JSON object")]
     NotAnObject,
+    /// An element that is called a CloudEvent and is none.
+    #[error("the element is no CloudEvent 1.0, or one of its attributes is missing or wrong")]
+    NotAnEvent,
     /// A multipart body that cannot be taken apart.
     #[error("the multipart body cannot be taken apart")]
     BadMultipart,
@@ -131,10 +134,11 @@ pub enum BadReason {
 
 impl BadReason {
     /// Every reason, so that counters can be present at zero.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotUtf8,
         Self::NotJson,
         Self::NotAnObject,
+        Self::NotAnEvent,
         Self::BadMultipart,
         Self::TooMany,
         Self::TooLarge,
@@ -147,6 +151,7 @@ impl BadReason {
             Self::NotUtf8 => "not_utf8",
             Self::NotJson => "not_json",
             Self::NotAnObject => "not_an_object",
+            Self::NotAnEvent => "not_an_event",
             Self::BadMultipart => "bad_multipart",
             Self::TooMany => "too_many",
             Self::TooLarge => "too_large",

@@ -16,6 +16,7 @@ pub const ALL: &[&dyn Adapter] = &[
     &webhook::bearer::Bearer,
     &webhook::basic::Basic,
     &webhook::none::Open,
+    &webhook::cloudevents::CloudEvents,
 ];
 
 /// The adapter of a channel's provider.

@@ -81,6 +81,12 @@ pub enum BadRequest {
     /// Something else that is called JSON.
     #[error("the body is not the JSON that its Content-Type says")]
     NotJson,
+    /// Neither the headers nor the body are those of a CloudEvent 1.0, or a value in them is not what it has to be.
+    #[error("this is no CloudEvent 1.0, or one of its attributes is missing or wrong")]
+    NotAnEvent,
+    /// CloudEvents in another format than JSON.
+    #[error("the only format of CloudEvents taken is JSON")]
+    EventFormat,
     /// A `Content-Encoding` other than `gzip`.
     #[error("the only Content-Encoding taken is gzip")]
     Encoding,
@@ -96,11 +102,15 @@ impl BadRequest {
     /// The status to answer.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Encoding | Self::EventFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Empty | Self::NoBoundary | Self::Truncated | Self::NotUtf8 | Self::NotJson | Self::NoChallenge => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Empty
+            | Self::NoBoundary
+            | Self::Truncated
+            | Self::NotUtf8
+            | Self::NotJson
+            | Self::NoChallenge
+            | Self::NotAnEvent => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -112,6 +122,8 @@ impl BadRequest {
             Self::Truncated => "truncated",
             Self::NotUtf8 => "not_utf8",
             Self::NotJson => "not_json",
+            Self::NotAnEvent => "not_an_event",
+            Self::EventFormat => "event_format",
             Self::Encoding => "encoding",
             Self::NoChallenge => "no_challenge",
             Self::TooLarge => "too_large",

@@ -21,6 +21,10 @@ fn over(status: StatusCode) -> Answer {
     Answer::Refused(Refusal::OverLimit(over, status))
 }
 
+fn consent() -> Answer {
+    Answer::Consent { headers: vec![("webhook-allowed-origin".to_owned(), b"sender.example.com".to_vec())] }
+}
+
 async fn body(answer: &Answer) -> String {
     let body = answer.respond(id(), 7).into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(body.to_vec()).unwrap()
@@ -56,6 +60,7 @@ fn table() -> Vec<Row> {
         ),
         (problem(Refusal::Handshake(Flaw::Mismatch)), 403, PROBLEM, detail("verify_token"), None),
         (problem(Refusal::Bad(BadRequest::NoChallenge)), 400, PROBLEM, detail("challenge"), None),
+        (consent(), 200, TEXT, String::new(), Some(("webhook-allowed-origin", "sender.example.com"))),
         (problem(Refusal::NotFound), 404, PROBLEM, detail("no such source"), None),
         (
             problem(Refusal::Method(&[Method::POST, Method::GET])),
@@ -72,6 +77,7 @@ fn table() -> Vec<Row> {
         (problem(Refusal::Broken), 400, PROBLEM, detail("ended"), None),
         (problem(Refusal::Bad(BadRequest::NotJson)), 400, PROBLEM, detail("JSON"), None),
         (problem(Refusal::Bad(BadRequest::TooLarge)), 413, PROBLEM, detail("unpacked"), None),
+        (problem(Refusal::Bad(BadRequest::EventFormat)), 415, PROBLEM, detail("JSON"), None),
         (problem(Refusal::Bad(BadRequest::Encoding)), 415, PROBLEM, detail("gzip"), None),
         (
             problem(Refusal::Unauthorized(Flaw::Missing)),
@@ -126,11 +132,11 @@ fn every_answer_has_its_id_and_the_security_headers() {
 }
 
 #[test]
-fn only_what_is_stored_says_so_and_only_it_is_a_2xx() {
+fn only_what_is_stored_says_so_and_of_what_is_delivered_only_it_is_a_2xx() {
     for (answer, status, ..) in table() {
-        // A handshake carries no message.
-        let is_stored = status == 200 && !matches!(answer, Answer::Handshake(_));
-        assert_eq!(header(&answer, "penstock-stored").is_some(), is_stored, "{answer:?}");
+        // Who only asks carries no message.
+        let asks = matches!(answer, Answer::Handshake(_) | Answer::Consent { .. });
+        assert_eq!(header(&answer, "penstock-stored").is_some(), status == 200 && !asks, "{answer:?}");
     }
 }
 

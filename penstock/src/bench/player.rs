@@ -243,7 +243,7 @@ fn scheme_of(source: &Source) -> Scheme {
             config::Encoding::Base64 => providers::Encoding::Base64,
         }),
         prefix: given.prefix.clone().unwrap_or_default(),
-        timestamp_header: None,
+        timestamp_header: given.timestamp_header.clone(),
         tolerance_s: given.tolerance.map(|tolerance| tolerance.as_secs()),
     }
 }

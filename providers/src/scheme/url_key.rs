@@ -12,8 +12,13 @@ pub(crate) const PARAMETER: &str = "key";
 
 /// Which secret is in the URL.
 pub(crate) fn authenticate(request: &Request<'_>, keyring: &Keyring) -> Result<usize, Flaw> {
+    among(request, &[PARAMETER], keyring)
+}
+
+/// Which secret is in the URL under one of these names.
+pub(crate) fn among(request: &Request<'_>, names: &[&str], keyring: &Keyring) -> Result<usize, Flaw> {
     let query = request.query.unwrap_or_default();
-    let mut given = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == PARAMETER);
+    let mut given = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| names.contains(&&**name));
     let (_, value) = given.next().filter(|(_, value)| !value.is_empty()).ok_or(Flaw::Missing)?;
     if given.next().is_some() {
         return Err(Flaw::Repeated);

@@ -2,6 +2,7 @@
 
 pub(crate) mod basic;
 pub(crate) mod bearer;
+pub(crate) mod cloudevents;
 pub(crate) mod github;
 pub(crate) mod hmac;
 pub(crate) mod none;

@@ -12,26 +12,34 @@ use crate::settings::SourceSettings;
 /// The one record of a request.
 pub(crate) fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason> {
     let bytes = body::unpacked(raw, settings)?;
-    let content_type = raw.header("content-type");
     let mut draft = Draft::new(Kind::Message);
-    match content_type {
-        Some(value) if media::is_json(value) => {
-            let json = json::read(&bytes)?;
-            take_json(&mut draft, json, raw, settings);
-        }
-        Some(value) if media::is(value, media::FORM) => {
-            let form = form::read(&bytes, content_type)?;
-            draft.note_charset("metadata.fields", form.replaced);
-            fields::fill(&mut draft, Value::Object(form.into_map()), None, raw, settings);
-        }
-        Some(value) if media::is(value, media::MULTIPART) => {
-            crate::form::generic::fill_multipart(&mut draft, &bytes, value, raw, settings)?;
-        }
-        _ => take_bytes(&mut draft, &bytes, content_type, raw, settings),
-    }
-    fields::fill_from(&mut draft);
+    fill(&mut draft, &bytes, raw.header("content-type"), raw, settings)?;
     draft.content.element = bytes.into_owned();
     Ok(draft)
+}
+
+/// Fills a record from these bytes of this media type: the body, or what an envelope in it holds.
+pub(crate) fn fill(
+    draft: &mut Draft,
+    bytes: &[u8],
+    content_type: Option<&str>,
+    raw: &RawRequest,
+    settings: &SourceSettings,
+) -> Result<(), BadReason> {
+    match content_type {
+        Some(value) if media::is_json(value) => take_json(draft, json::read(bytes)?, raw, settings),
+        Some(value) if media::is(value, media::FORM) => {
+            let form = form::read(bytes, content_type)?;
+            draft.note_charset("metadata.fields", form.replaced);
+            fields::fill(draft, Value::Object(form.into_map()), None, raw, settings);
+        }
+        Some(value) if media::is(value, media::MULTIPART) => {
+            crate::form::generic::fill_multipart(draft, bytes, value, raw, settings)?;
+        }
+        _ => take_bytes(draft, bytes, content_type, raw, settings),
+    }
+    fields::fill_from(draft);
+    Ok(())
 }
 
 /// The one record of a request, with what the provider adds to it.
@@ -43,6 +51,12 @@ pub(crate) fn normalize(raw: &RawRequest, settings: &SourceSettings, add: impl F
         }
         Err(reason) => Normalized::bad(reason),
     }
+}
+
+/// Fills a record from JSON that was read already.
+pub(crate) fn fill_json(draft: &mut Draft, json: Json, raw: &RawRequest, settings: &SourceSettings) {
+    take_json(draft, json, raw, settings);
+    fields::fill_from(draft);
 }
 
 fn take_json(draft: &mut Draft, json: Json, raw: &RawRequest, settings: &SourceSettings) {

@@ -6,7 +6,7 @@ use proto::{CanonicalMessage, Channel, Kind, Verified};
 use providers::{BadReason, BadRequest, Flaw, Normalized, Scheme, SourceSettings, Verdict, registry};
 use serde_json::Value;
 
-const TYPES: [&str; 8] = [
+const TYPES: [&str; 10] = [
     "application/json",
     "application/x-www-form-urlencoded; charset=utf-16",
     "application/x-www-form-urlencoded",
@@ -14,8 +14,16 @@ const TYPES: [&str; 8] = [
     "multipart/form-data",
     "text/plain; charset=shift_jis",
     "application/octet-stream",
+    "application/cloudevents+json",
+    "application/cloudevents-batch+json",
     ";;=\"",
 ];
+
+/// With the headers that make a CloudEvent of any body.
+fn as_event(request: Owned) -> Owned {
+    let attributes = [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/"), ("ce-type", "t")];
+    attributes.into_iter().fold(request, |request, (name, value)| request.with(name, value))
+}
 
 /// Bytes that look like something.
 fn body() -> impl Strategy<Value = Vec<u8>> {
@@ -33,6 +41,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         "1e999",
         "null",
         "MessageSid=SM1&",
+        r#"{"specversion":"1.0","id":"1","source":"/","type":"t""#,
+        r#","data":"#,
+        r#","data_base64":"eA=="}"#,
         "payload=",
         "%",
         "%00",
@@ -95,7 +106,7 @@ proptest! {
         content_type in prop::sample::select(TYPES.to_vec()),
         packed in any::<bool>(),
     ) {
-        let mut request = Owned::post(content_type, body);
+        let mut request = as_event(Owned::post(content_type, body));
         if packed {
             request = request.with("content-encoding", "gzip");
         }
@@ -121,6 +132,9 @@ fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
         (Channel::Webhook, "standard", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", Scheme::default(), true),
         (Channel::Webhook, "standard", private, Scheme::default(), true),
         (Channel::Webhook, "github", "secret", Scheme::default(), true),
+        (Channel::Webhook, "cloudevents", "token", Scheme::default(), false),
+        (Channel::Webhook, "cloudevents", "user:password", Scheme::default(), false),
+        (Channel::Webhook, "cloudevents", "secret", hmac.clone(), true),
         (Channel::Webhook, "hmac", "secret", hmac, true),
         (Channel::Webhook, "bearer", "token", Scheme::default(), false),
         (Channel::Webhook, "bearer", "token", Scheme { header: Some("x-key".to_owned()), ..Scheme::default() }, false),
@@ -234,7 +248,7 @@ fn a_body_that_unpacks_to_more_than_its_source_takes_is_refused() {
         let check = |body: &[u8]| {
             let content_type = "application/x-www-form-urlencoded";
             let request = Owned::post(content_type, body.to_vec()).with("content-encoding", "gzip");
-            adapter.check(&request.as_request(), MAX_BODY)
+            adapter.check(&as_event(request).as_request(), MAX_BODY)
         };
         assert_eq!(check(&most), Ok(()), "{adapter:?}");
         assert_eq!(check(&one_more), Err(BadRequest::TooLarge), "{adapter:?}");

@@ -17,6 +17,9 @@ fn source(payload: &Value, secrets: &Value) -> Source {
         }
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
+        "cloudevents" => {
+            Source::new(Channel::Webhook, "cloudevents", &[&secret("/cloudevents/bearer")], Scheme::default())
+        }
         "form_generic" => {
             let header = Some(secret("/form_generic/header"));
             let scheme = Scheme { header, prefix: "sha256=".to_owned(), ..Scheme::default() };

@@ -119,6 +119,7 @@ impl Source {
             ("whatsapp_cloud", _) => (Channel::WhatsApp, "meta"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
+            ("cloudevents", _) => (Channel::Webhook, "cloudevents"),
             ("github", _) => (Channel::Webhook, "github"),
             (_, "bearer" | "api_key") => (Channel::Webhook, "bearer"),
             (_, "basic_auth") => (Channel::Webhook, "basic"),

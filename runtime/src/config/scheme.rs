@@ -20,6 +20,8 @@ pub struct Scheme {
     pub encoding: Option<Encoding>,
     /// What stands before the signature, such as `sha256=`. Default the provider's.
     pub prefix: Option<String>,
+    /// The header that holds the signed time in Unix seconds, in lower case. Default the provider's.
+    pub timestamp_header: Option<String>,
     /// How old or new a signed time may be. 1 s to 24 h, default the provider's.
     pub tolerance: Option<Duration>,
     /// What the provider's handshake has to show. Default none.
@@ -60,6 +62,7 @@ impl Scheme {
             algorithm: reader.optional("algorithm", &one_of(ALGORITHMS)),
             encoding: reader.optional("encoding", &one_of(ENCODINGS)),
             prefix: reader.optional("prefix", &text()),
+            timestamp_header: reader.optional("timestamp_header", &header_name()),
             tolerance: reader.optional("tolerance", &duration("1s", "24h")),
             verify_token: reader.secret("verify_token", optional),
             topics: reader.list("topics", &text()),

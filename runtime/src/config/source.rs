@@ -26,6 +26,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("webhook", "bearer"),
     ("webhook", "basic"),
     ("webhook", "none"),
+    ("webhook", "cloudevents"),
 ];
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
@@ -46,7 +47,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("form", "typeform"),
     ("form", "tally"),
     ("form", "jotform"),
-    ("webhook", "cloudevents"),
 ];
 
 /// One sender: `POST /v1/{channel}/{name}`.

@@ -20,6 +20,9 @@ const FILES: &[(&str, &str)] = &[
     ("standard-json", include_str!("../../../samples/standard-json.http")),
     ("github-issue", include_str!("../../../samples/github-issue.http")),
     ("github-ping", include_str!("../../../samples/github-ping.http")),
+    ("cloudevents-structured", include_str!("../../../samples/cloudevents-structured.http")),
+    ("cloudevents-binary", include_str!("../../../samples/cloudevents-binary.http")),
+    ("cloudevents-batch", include_str!("../../../samples/cloudevents-batch.http")),
     ("webhook-json", include_str!("../../../samples/webhook-json.http")),
     ("webhook-text", include_str!("../../../samples/webhook-text.http")),
 ];
