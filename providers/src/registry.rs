@@ -8,6 +8,7 @@ use crate::{form, sms, webhook};
 /// Every adapter.
 pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
+    &sms::vonage::Vonage,
     &form::generic::Generic,
     &webhook::standard::Standard,
     &webhook::github::GitHub,

@@ -7,3 +7,4 @@ pub(crate) mod standard;
 pub(crate) mod token;
 pub(crate) mod twilio;
 pub(crate) mod url_key;
+pub(crate) mod vonage;

@@ -26,5 +26,5 @@ pub(crate) fn authenticate(request: &Request<'_>, keyring: &Keyring) -> Result<u
 pub(crate) fn sign(keyring: &Keyring) -> Option<Signed> {
     let (_, key) = keyring.shared().next()?;
     let key: String = form_urlencoded::byte_serialize(key).collect();
-    Some(Signed { headers: Vec::new(), query: Some(format!("{PARAMETER}={key}")) })
+    Some(Signed { query: Some(format!("{PARAMETER}={key}")), ..Signed::default() })
 }

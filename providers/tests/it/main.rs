@@ -10,5 +10,6 @@
 mod hostile;
 mod keys;
 mod payloads;
+mod sms;
 mod support;
 mod vectors;

@@ -116,6 +116,7 @@ impl Source {
     pub(crate) fn of_vector(vector: &Value) -> Self {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
+            ("vonage", "vonage_sms_sig") => (Channel::Sms, "vonage"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("github", _) => (Channel::Webhook, "github"),
@@ -131,7 +132,8 @@ impl Source {
 }
 
 fn secrets(keys: &Value) -> Vec<String> {
-    let lists = ["secrets", "auth_tokens", "shared_key_secrets", "tokens", "values", "credentials"];
+    let lists =
+        ["secrets", "auth_tokens", "signature_secrets", "shared_key_secrets", "tokens", "values", "credentials"];
     let list = lists.iter().find_map(|name| keys[name].as_array()).unwrap_or_else(|| panic!("no secrets in {keys}"));
     let one = |value: &Value| match value {
         Value::Array(pair) => format!("{}:{}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),
@@ -146,6 +148,7 @@ fn scheme(vector: &Value) -> Scheme {
     Scheme {
         header: header.map(str::to_owned),
         algorithm: match (text(vector, "/scheme"), text(config, "/algorithm")) {
+            ("vonage_sms_sig", _) => Some(vonage_method(text(vector, "/keys/signature_method"))),
             ("twilio_sharedkey", _) | (_, "sha256") => Some(Algorithm::Sha256),
             (_, "sha1") => Some(Algorithm::Sha1),
             (_, "sha512") => Some(Algorithm::Sha512),
@@ -156,6 +159,11 @@ fn scheme(vector: &Value) -> Scheme {
         timestamp_header: config["timestamp_header"].as_str().map(str::to_owned),
         tolerance_s: vector["tolerance_s"].as_u64().or_else(|| config["tolerance_s"].as_u64()),
     }
+}
+
+/// A signature method of a Vonage account.
+pub(crate) fn vonage_method(name: &str) -> Algorithm {
+    serde_json::from_value(Value::String(name.to_owned())).unwrap()
 }
 
 /// The body of a vector.
