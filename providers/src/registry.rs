@@ -9,6 +9,7 @@ use crate::{form, sms, webhook};
 pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
     &sms::vonage::Vonage,
+    &sms::vonage_messages::VonageMessages,
     &form::generic::Generic,
     &webhook::standard::Standard,
     &webhook::github::GitHub,

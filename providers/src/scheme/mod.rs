@@ -1,6 +1,7 @@
 //! Ways to verify that more than one provider uses. All compare in constant time and look at every live secret.
 
 pub(crate) mod hmac;
+pub(crate) mod jwt;
 pub(crate) mod mac;
 pub(crate) mod optional;
 pub(crate) mod standard;

@@ -2,3 +2,4 @@
 
 pub(crate) mod twilio;
 pub(crate) mod vonage;
+pub(crate) mod vonage_messages;

@@ -12,6 +12,9 @@ fn source(payload: &Value, secrets: &Value) -> Source {
     let secret = |pointer: &str| text(secrets, pointer).to_owned();
     match text(payload, "/provider") {
         "twilio" => Source::new(Channel::Sms, "twilio", &[&secret("/twilio/auth_token")], Scheme::default()),
+        "vonage" if text(payload, "/file").starts_with("vonage-messages") => {
+            Source::new(Channel::Sms, "vonage-messages", &[&secret("/vonage/signature_secret")], Scheme::default())
+        }
         "vonage" => {
             let algorithm = Some(vonage_method(&secret("/vonage/signature_method")));
             let scheme = Scheme { algorithm, ..Scheme::default() };

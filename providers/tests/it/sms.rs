@@ -167,3 +167,82 @@ fn only_vonage_takes_md5() {
         assert_eq!(settings.contains("algorithm"), takes_algorithm, "{adapter:?}: {settings}");
     }
 }
+
+fn vonage_message(rest: &str) -> Owned {
+    json(&format!(
+        r#"{{"message_uuid":"u-1","to":"447700900000","from":"447700900001","channel":"whatsapp",
+            "timestamp":"2026-07-31T16:53:28.120Z",{rest}}}"#
+    ))
+}
+
+#[test]
+fn vonage_messages_of_every_type_are_read() {
+    for kind in ["image", "audio", "video", "file"] {
+        let media = format!(
+            r#""message_type":"{kind}","{kind}":{{"url":"https://x.example/1","name":"a.bin","caption":"look"}},
+               "profile":{{"name":"Jo"}},"context":{{"message_uuid":"u-0"}}"#
+        );
+        let message = message("vonage-messages", &vonage_message(&media));
+        let file = &message.attachments[0];
+        assert_eq!(file.location.as_deref(), Some("https://x.example/1"), "{kind}");
+        assert_eq!((file.filename.as_deref(), message.text.as_deref()), (Some("a.bin"), Some("look")));
+        assert_eq!(message.sender.as_ref().unwrap().name.as_deref(), Some("Jo"));
+        assert_eq!(message.reply_to_id.as_deref(), Some("u-0"));
+        assert_eq!(message.sent_at.unwrap().to_string(), "2026-07-31T16:53:28.120Z");
+    }
+    let place = |lat: &str| {
+        vonage_message(&format!(r#""message_type":"location","location":{{"lat":{lat},"long":1.50,"name":"Here"}}"#))
+    };
+    let located = message("vonage-messages", &place("2.0"));
+    assert_eq!((located.kind, located.text.as_deref()), (Kind::Message, None));
+    assert_eq!(metadata(&located)["location"]["name"], "Here");
+    let keys = ["2.0", "3.0"].map(|lat| key("vonage-messages", &place(lat), Policy::Content));
+    assert_ne!(keys[0], keys[1]);
+    let unknown = message("vonage-messages", &vonage_message(r#""message_type":"hologram","hologram":{"x":[1]}"#));
+    assert_eq!((unknown.kind, metadata(&unknown)["hologram"]["x"][0].as_u64()), (Kind::Message, Some(1)));
+    let reaction = vonage_message(
+        r#""message_type":"reaction","reaction":{"action":"react","emoji":"👍"},"context":{"message_uuid":"u-0"}"#,
+    );
+    let reaction = message("vonage-messages", &reaction);
+    assert_eq!((reaction.kind, reaction.text.as_deref()), (Kind::Reaction, Some("👍")));
+    assert_eq!(reaction.reply_to_id.as_deref(), Some("u-0"));
+}
+
+#[test]
+fn vonage_messages_know_a_user_without_a_number() {
+    let body = r#"{"message_uuid":"u-1","to":"447700900000","channel":"whatsapp","message_type":"text","text":"hi",
+        "whatsapp":{"sender":{"user_id":"GB.1"}},"profile":{"name":"Jo","username":"jo"}}"#;
+    let read = message("vonage-messages", &json(body));
+    assert_eq!(read.sender.unwrap().address.as_deref(), Some("bsuid:GB.1"));
+    let old = r#"{"message_uuid":"u-1","to":{"type":"sms","number":"447700900000"},"message_type":"text","text":"",
+        "from":{"type":"sms","number":"447700900001"}}"#;
+    let read = message("vonage-messages", &json(old));
+    assert_eq!(read.sender.unwrap().address.as_deref(), Some("+447700900001"));
+    assert_eq!(read.text.as_deref(), Some(""));
+}
+
+#[test]
+fn vonage_messages_states_are_told_apart() {
+    let states = ["submitted", "delivered", "read", "rejected", "undeliverable"];
+    let requests = states.map(|state| {
+        vonage_message(&format!(
+            r#""status":"{state}","error":{{"title":"1000","detail":"Throttled"}},"client_ref":"r""#
+        ))
+    });
+    let mut keys = Vec::new();
+    for (request, state) in requests.iter().zip(states) {
+        let message = message("vonage-messages", request);
+        let fields = message.status.clone().unwrap();
+        assert_eq!(
+            (message.kind, fields.status.as_str(), fields.error_code.as_deref()),
+            (Kind::Status, state, Some("1000"))
+        );
+        assert_eq!(metadata(&message)["error"]["detail"], "Throttled");
+        keys.push(key("vonage-messages", request, Policy::Auto));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), states.len());
+    let ignored = message("vonage-messages", &json(r#"{"new":"event"}"#));
+    assert_eq!(ignored.status.unwrap().status, "ignored");
+}

@@ -117,6 +117,7 @@ impl Source {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
             ("vonage", "vonage_sms_sig") => (Channel::Sms, "vonage"),
+            ("vonage", "vonage_jwt") => (Channel::Sms, "vonage-messages"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("github", _) => (Channel::Webhook, "github"),

@@ -63,6 +63,9 @@ fn a_verdict_says_what_is_wrong() {
     assert_eq!(verdict("twilio", "rotated_old_token_accepted"), Verdict::Fits { secret: 1 });
     assert_eq!(verdict("vonage", "missing_sig"), Verdict::Wrong(Flaw::Missing));
     assert_eq!(verdict("vonage", "stale_timestamp"), Verdict::Wrong(Flaw::Stale));
+    assert_eq!(verdict("vonage", "alg_none"), Verdict::Wrong(Flaw::Algorithm));
+    assert_eq!(verdict("vonage", "no_payload_hash"), Verdict::Wrong(Flaw::Unbound));
+    assert_eq!(verdict("vonage", "expired_exp"), Verdict::Wrong(Flaw::Stale));
     assert_eq!(verdict("standard_webhooks", "future_301s"), Verdict::Wrong(Flaw::Early));
     assert_eq!(verdict("standard_webhooks", "no_version_prefix"), Verdict::Wrong(Flaw::Malformed));
     assert_eq!(verdict("standard_webhooks", "tampered"), Verdict::Wrong(Flaw::Mismatch));

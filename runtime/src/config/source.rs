@@ -19,6 +19,7 @@ pub const CHANNELS: [&str; 5] = ["email", "sms", "whatsapp", "form", "webhook"];
 pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
     ("sms", "vonage"),
+    ("sms", "vonage-messages"),
     ("form", "generic"),
     ("webhook", "standard"),
     ("webhook", "github"),
@@ -30,7 +31,6 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
 const PLANNED: &[(&str, &str)] = &[
-    ("sms", "vonage-messages"),
     ("sms", "messagebird"),
     ("sms", "bird"),
     ("sms", "plivo"),
