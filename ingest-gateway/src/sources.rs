@@ -203,7 +203,7 @@ fn build_source(
 fn key_of(error: &KeyringError) -> &'static str {
     match error {
         KeyringError::Missing { .. } | KeyringError::Unfit { .. } => "secrets",
-        KeyringError::Setting { setting, .. } => setting,
+        KeyringError::Setting { setting, .. } | KeyringError::UnfitSetting { setting, .. } => setting,
     }
 }
 
@@ -212,6 +212,8 @@ pub fn scheme(scheme: &config::Scheme) -> Scheme {
     Scheme {
         header: scheme.header.clone(),
         algorithm: scheme.algorithm.map(|algorithm| match algorithm {
+            config::Algorithm::Md5Hash => providers::Algorithm::Md5Hash,
+            config::Algorithm::Md5 => providers::Algorithm::Md5,
             config::Algorithm::Sha1 => providers::Algorithm::Sha1,
             config::Algorithm::Sha256 => providers::Algorithm::Sha256,
             config::Algorithm::Sha512 => providers::Algorithm::Sha512,

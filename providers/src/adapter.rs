@@ -86,11 +86,13 @@ pub struct Signed {
     pub headers: Vec<Pair>,
     /// A piece to append to the query (`name=value`, encoded). The signature already counts on it.
     pub query: Option<String>,
+    /// The body to send in place of the request's, where the signature is a field of the body.
+    pub body: Option<Vec<u8>>,
 }
 
 impl Signed {
     /// One header.
     pub fn header(name: &str, value: impl Into<Vec<u8>>) -> Self {
-        Self { headers: vec![(name.to_owned(), value.into())], query: None }
+        Self { headers: vec![(name.to_owned(), value.into())], ..Self::default() }
     }
 }

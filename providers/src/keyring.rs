@@ -44,6 +44,14 @@ pub enum KeyringError {
         /// What it is.
         expected: &'static str,
     },
+    /// A setting has a value that the provider does not know.
+    #[error("`{setting}` does not fit; expected {expected}")]
+    UnfitSetting {
+        /// The key in the source's table.
+        setting: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
 }
 
 impl fmt::Debug for Keyring {

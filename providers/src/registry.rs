@@ -8,6 +8,8 @@ use crate::{form, sms, webhook, whatsapp};
 /// Every adapter.
 pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
+    &sms::vonage::Vonage,
+    &sms::vonage_messages::VonageMessages,
     &whatsapp::meta::Meta,
     &form::generic::Generic,
     &webhook::standard::Standard,

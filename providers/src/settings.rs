@@ -27,10 +27,14 @@ impl Scheme {
     }
 }
 
-/// The hash of an HMAC.
+/// The hash of an HMAC, or for the oldest schemes of something like it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
+    /// MD5 over the text and then the secret: what Vonage calls `md5hash`, and nobody else uses.
+    Md5Hash,
+    /// HMAC-MD5: only where a provider has nothing better.
+    Md5,
     /// HMAC-SHA1: still sound as a MAC.
     Sha1,
     /// HMAC-SHA256.

@@ -137,6 +137,7 @@ impl Player {
         };
         let signed = self.adapter.sign(&unsigned, &self.keyring, &self.scheme, now).ok_or(BenchError::CannotSign)?;
         headers.extend(signed.headers);
+        let body = signed.body.map_or(body, Bytes::from);
         let uri = match signed.query {
             Some(query) => format!("{}?{query}", self.path).parse().map_err(BenchError::Uri)?,
             None => self.path.clone(),
@@ -234,6 +235,8 @@ fn scheme_of(source: &Source) -> Scheme {
     Scheme {
         header: given.header.clone(),
         algorithm: given.algorithm.map(|algorithm| match algorithm {
+            config::Algorithm::Md5Hash => providers::Algorithm::Md5Hash,
+            config::Algorithm::Md5 => providers::Algorithm::Md5,
             config::Algorithm::Sha1 => providers::Algorithm::Sha1,
             config::Algorithm::Sha256 => providers::Algorithm::Sha256,
             config::Algorithm::Sha512 => providers::Algorithm::Sha512,

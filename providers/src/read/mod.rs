@@ -12,4 +12,7 @@ pub(crate) mod fields;
 pub(crate) mod form;
 pub(crate) mod json;
 pub(crate) mod media;
+pub(crate) mod moment;
+pub(crate) mod msisdn;
 pub(crate) mod multipart;
+pub(crate) mod parameters;

@@ -62,5 +62,5 @@ pub(crate) fn sign(request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, no
     };
     let value = format!("{}{}", scheme.prefix, mac::encode(form.encoding, &bytes));
     headers.push((form.header.to_owned(), value.into_bytes()));
-    Some(Signed { headers, query: None })
+    Some(Signed { headers, ..Signed::default() })
 }

@@ -6,31 +6,48 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
+use md5::{Digest as _, Md5};
 use proto::Millis;
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
-use crate::keyring::Keyring;
-use crate::settings::{Algorithm, Encoding};
+use crate::keyring::{Keyring, KeyringError};
+use crate::settings::{Algorithm, Encoding, Scheme};
 use crate::verdict::Flaw;
 
 /// The MAC of the pieces, one after the other.
 pub(crate) fn compute(algorithm: Algorithm, key: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
     match algorithm {
+        Algorithm::Md5Hash => {
+            let hash = pieces.iter().fold(Md5::new(), Md5::chain_update);
+            hash.chain_update(key).finalize().to_vec()
+        }
+        Algorithm::Md5 => run::<Hmac<Md5>>(key, pieces),
         Algorithm::Sha1 => run::<Hmac<Sha1>>(key, pieces),
         Algorithm::Sha256 => run::<Hmac<Sha256>>(key, pieces),
         Algorithm::Sha512 => run::<Hmac<Sha512>>(key, pieces),
     }
 }
 
+/// The same for any HMAC.
 #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-fn run<M: Mac + KeyInit>(key: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn run<M: Mac + KeyInit>(key: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
     let mut mac = <M as KeyInit>::new_from_slice(key).expect("a key of any length");
     for piece in pieces {
         mac.update(piece);
     }
     mac.finalize().into_bytes().to_vec()
+}
+
+/// Refuses the algorithms that only the oldest schemes have: nobody should choose them.
+pub(crate) fn no_md5(scheme: &Scheme) -> Result<(), KeyringError> {
+    match scheme.algorithm {
+        Some(Algorithm::Md5Hash | Algorithm::Md5) => {
+            Err(KeyringError::UnfitSetting { setting: "algorithm", expected: "`sha1`, `sha256` or `sha512`" })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Which of the shared secrets makes this MAC of the pieces.

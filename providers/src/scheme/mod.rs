@@ -2,9 +2,11 @@
 
 pub(crate) mod challenge;
 pub(crate) mod hmac;
+pub(crate) mod jwt;
 pub(crate) mod mac;
 pub(crate) mod optional;
 pub(crate) mod standard;
 pub(crate) mod token;
 pub(crate) mod twilio;
 pub(crate) mod url_key;
+pub(crate) mod vonage;

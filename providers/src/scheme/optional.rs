@@ -3,7 +3,7 @@
 
 use proto::Millis;
 
-use super::{hmac, url_key};
+use super::{hmac, mac, url_key};
 use crate::adapter::Signed;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::request::Request;
@@ -15,6 +15,7 @@ const EXPECTED: &str = "the secret of the HMAC in `header`";
 
 /// Parses a source's secrets, if it has any.
 pub(crate) fn keyring(secrets: &[&str], scheme: &Scheme) -> Result<Keyring, KeyringError> {
+    mac::no_md5(scheme)?;
     if scheme.header.is_some() {
         return Keyring::parse(secrets, EXPECTED, Key::text);
     }

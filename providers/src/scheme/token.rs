@@ -51,7 +51,7 @@ fn fitting(keyring: &Keyring, given: &[u8]) -> Result<usize, Flaw> {
 }
 
 /// The second of exactly two words in `Authorization`, the first being `scheme` in any case.
-fn credentials<'a>(request: &Request<'a>, scheme: &str) -> Result<&'a str, Flaw> {
+pub(crate) fn credentials<'a>(request: &Request<'a>, scheme: &str) -> Result<&'a str, Flaw> {
     let mut words = request.single(AUTHORIZATION)?.split_ascii_whitespace();
     match (words.next(), words.next(), words.next()) {
         (Some(first), Some(second), None) if first.eq_ignore_ascii_case(scheme) => Ok(second),

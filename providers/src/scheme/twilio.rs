@@ -58,7 +58,7 @@ pub(crate) fn sign(request: &Request<'_>, keyring: &Keyring, scheme: &Scheme) ->
     let mac = mac::compute(algorithm, key, &[url.as_bytes(), &suffix]);
     let mut signed = Signed::header(SIGNATURE, mac::encode(Encoding::Base64, &mac));
     if scheme.algorithm.is_some() {
-        signed.headers.push((SETTINGS.to_owned(), format!("algorithm={}", word(algorithm)).into_bytes()));
+        signed.headers.push((SETTINGS.to_owned(), format!("algorithm={}", word(algorithm)?).into_bytes()));
     }
     signed.query = query;
     Some(signed)
@@ -94,11 +94,12 @@ fn kind(request: &Request<'_>) -> Kind {
     kind_of(request.method.as_str(), request.content_type())
 }
 
-fn word(algorithm: Algorithm) -> &'static str {
+fn word(algorithm: Algorithm) -> Option<&'static str> {
     match algorithm {
-        Algorithm::Sha1 => "HMAC_SHA1",
-        Algorithm::Sha256 => "HMAC_SHA256",
-        Algorithm::Sha512 => "HMAC_SHA512",
+        Algorithm::Md5Hash | Algorithm::Md5 => None,
+        Algorithm::Sha1 => Some("HMAC_SHA1"),
+        Algorithm::Sha256 => Some("HMAC_SHA256"),
+        Algorithm::Sha512 => Some("HMAC_SHA512"),
     }
 }
 
@@ -110,7 +111,7 @@ fn algorithm(request: &Request<'_>, scheme: &Scheme) -> Result<Algorithm, Flaw> 
     };
     match (scheme.algorithm, named) {
         (None, None) => Ok(Algorithm::Sha1),
-        (Some(configured), Some(named)) if named == word(configured) => Ok(configured),
+        (Some(configured), Some(named)) if Some(named) == word(configured) => Ok(configured),
         _ => Err(Flaw::Algorithm),
     }
 }

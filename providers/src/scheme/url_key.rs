@@ -31,5 +31,5 @@ pub(crate) fn among(request: &Request<'_>, names: &[&str], keyring: &Keyring) ->
 pub(crate) fn sign(keyring: &Keyring) -> Option<Signed> {
     let (_, key) = keyring.shared().next()?;
     let key: String = form_urlencoded::byte_serialize(key).collect();
-    Some(Signed { headers: Vec::new(), query: Some(format!("{PARAMETER}={key}")) })
+    Some(Signed { query: Some(format!("{PARAMETER}={key}")), ..Signed::default() })
 }

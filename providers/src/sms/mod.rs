@@ -1,3 +1,5 @@
 //! Providers of SMS and MMS.
 
 pub(crate) mod twilio;
+pub(crate) mod vonage;
+pub(crate) mod vonage_messages;

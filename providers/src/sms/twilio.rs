@@ -18,6 +18,7 @@ use crate::read::form::Fields;
 use crate::read::{address, body, check, form, json, media};
 use crate::record::{BadReason, Identity, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
+use crate::scheme::mac;
 use crate::scheme::twilio::{self as scheme, Kind as Place};
 use crate::settings::{Scheme, SourceSettings};
 use crate::verdict::Verdict;
@@ -56,7 +57,8 @@ impl Adapter for Twilio {
         &CONTRACT
     }
 
-    fn keyring(&self, secrets: &[&str], _scheme: &Scheme) -> Result<Keyring, KeyringError> {
+    fn keyring(&self, secrets: &[&str], scheme: &Scheme) -> Result<Keyring, KeyringError> {
+        mac::no_md5(scheme)?;
         Keyring::parse(secrets, "the account's auth token, or with `algorithm` a shared key's secret", Key::text)
     }
 

@@ -9,7 +9,7 @@ use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::check;
 use crate::record::{Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
-use crate::scheme::hmac;
+use crate::scheme::{hmac, mac};
 use crate::settings::{Scheme, SourceSettings};
 use crate::verdict::Verdict;
 use crate::webhook::payload;
@@ -42,6 +42,7 @@ impl Adapter for Hmac {
     }
 
     fn keyring(&self, secrets: &[&str], scheme: &Scheme) -> Result<Keyring, KeyringError> {
+        mac::no_md5(scheme)?;
         if scheme.header.is_none() {
             let expected = "the name of the header with the signature, as in `X-Signature`";
             return Err(KeyringError::Setting { setting: "header", expected });

@@ -11,5 +11,6 @@ mod cloudevents;
 mod hostile;
 mod keys;
 mod payloads;
+mod sms;
 mod support;
 mod vectors;

@@ -117,6 +117,8 @@ impl Source {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
             ("whatsapp_cloud", _) => (Channel::WhatsApp, "meta"),
+            ("vonage", "vonage_sms_sig") => (Channel::Sms, "vonage"),
+            ("vonage", "vonage_jwt") => (Channel::Sms, "vonage-messages"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("cloudevents", _) => (Channel::Webhook, "cloudevents"),
@@ -137,7 +139,16 @@ fn secrets(keys: &Value) -> Vec<String> {
         // A handshake has nothing to do with the secrets, and no source is without one.
         return vec!["unused".to_owned()];
     }
-    let lists = ["secrets", "auth_tokens", "shared_key_secrets", "tokens", "values", "credentials", "app_secrets"];
+    let lists = [
+        "secrets",
+        "auth_tokens",
+        "signature_secrets",
+        "shared_key_secrets",
+        "tokens",
+        "values",
+        "credentials",
+        "app_secrets",
+    ];
     let list = lists.iter().find_map(|name| keys[name].as_array()).unwrap_or_else(|| panic!("no secrets in {keys}"));
     let one = |value: &Value| match value {
         Value::Array(pair) => format!("{}:{}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),
@@ -152,6 +163,7 @@ fn scheme(vector: &Value) -> Scheme {
     Scheme {
         header: header.map(str::to_owned),
         algorithm: match (text(vector, "/scheme"), text(config, "/algorithm")) {
+            ("vonage_sms_sig", _) => Some(vonage_method(text(vector, "/keys/signature_method"))),
             ("twilio_sharedkey", _) | (_, "sha256") => Some(Algorithm::Sha256),
             (_, "sha1") => Some(Algorithm::Sha1),
             (_, "sha512") => Some(Algorithm::Sha512),
@@ -167,6 +179,11 @@ fn scheme(vector: &Value) -> Scheme {
 /// Whether a vector is about a handshake, which the gateway answers before anything is verified.
 pub(crate) fn is_handshake(vector: &Value) -> bool {
     text(vector, "/scheme").ends_with("_handshake") || text(vector, "/expect") == "handshake"
+}
+
+/// A signature method of a Vonage account.
+pub(crate) fn vonage_method(name: &str) -> Algorithm {
+    serde_json::from_value(Value::String(name.to_owned())).unwrap()
 }
 
 /// The body of a vector.

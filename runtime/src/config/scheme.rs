@@ -30,10 +30,12 @@ pub struct Scheme {
     pub topics: Vec<String>,
 }
 
-/// The hash under an HMAC.
+/// The hash under an HMAC; `md5hash` and `md5` are for providers that have nothing better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the hashes")]
 pub enum Algorithm {
+    Md5Hash,
+    Md5,
     Sha1,
     Sha256,
     Sha512,
@@ -48,8 +50,13 @@ pub enum Encoding {
     Base64,
 }
 
-const ALGORITHMS: &[(&str, Algorithm)] =
-    &[("sha1", Algorithm::Sha1), ("sha256", Algorithm::Sha256), ("sha512", Algorithm::Sha512)];
+const ALGORITHMS: &[(&str, Algorithm)] = &[
+    ("md5hash", Algorithm::Md5Hash),
+    ("md5", Algorithm::Md5),
+    ("sha1", Algorithm::Sha1),
+    ("sha256", Algorithm::Sha256),
+    ("sha512", Algorithm::Sha512),
+];
 
 const ENCODINGS: &[(&str, Encoding)] = &[("hex", Encoding::Hex), ("base64", Encoding::Base64)];
 

@@ -18,6 +18,8 @@ pub const CHANNELS: [&str; 5] = ["email", "sms", "whatsapp", "form", "webhook"];
 /// Channel and provider of every adapter there is.
 pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
+    ("sms", "vonage"),
+    ("sms", "vonage-messages"),
     ("whatsapp", "meta"),
     ("form", "generic"),
     ("webhook", "standard"),
@@ -31,8 +33,6 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
 const PLANNED: &[(&str, &str)] = &[
-    ("sms", "vonage"),
-    ("sms", "vonage-messages"),
     ("sms", "messagebird"),
     ("sms", "bird"),
     ("sms", "plivo"),

@@ -91,7 +91,7 @@ impl Player {
         let query = joined([query.as_deref(), signed.query.as_deref()]);
         let target = query.map_or_else(|| self.path(), |query| format!("{}?{query}", self.path()));
         let target: Uri = target.parse().map_err(|_| wrong("the query cannot be sent"))?;
-        let mut request = Request::new(Full::new(Bytes::from(unsigned.body.clone())));
+        let mut request = Request::new(Full::new(Bytes::from(signed.body.unwrap_or_else(|| unsigned.body.clone()))));
         *request.method_mut() = method;
         *request.uri_mut() = target;
         for (name, value) in headers.into_iter().chain(signed.headers) {

@@ -11,6 +11,11 @@ const FILES: &[(&str, &str)] = &[
     ("twilio-text", include_str!("../../../samples/twilio-text.http")),
     ("twilio-mms", include_str!("../../../samples/twilio-mms.http")),
     ("twilio-status", include_str!("../../../samples/twilio-status.http")),
+    ("vonage-text", include_str!("../../../samples/vonage-text.http")),
+    ("vonage-part", include_str!("../../../samples/vonage-part.http")),
+    ("vonage-receipt", include_str!("../../../samples/vonage-receipt.http")),
+    ("vonage-messages-text", include_str!("../../../samples/vonage-messages-text.http")),
+    ("vonage-messages-status", include_str!("../../../samples/vonage-messages-status.http")),
     ("meta-text", include_str!("../../../samples/meta-text.http")),
     ("meta-status", include_str!("../../../samples/meta-status.http")),
     ("mailgun-store", include_str!("../../../samples/mailgun-store.http")),
@@ -139,6 +144,8 @@ fn value(blank: &str, seed: [u8; 32], now: i64) -> Option<String> {
             Some(uuid::Builder::from_random_bytes(*bytes).into_uuid().to_string())
         }
         "unix" => Some(now.div_euclid(1000).to_string()),
+        "date" => Millis::from_unix(now)?.to_string().get(..10).map(str::to_owned),
+        "clock" => Millis::from_unix(now)?.to_string().get(11..19).map(str::to_owned),
         "rfc3339" => Millis::from_unix(now).map(|time| time.to_string()),
         _ => None,
     }

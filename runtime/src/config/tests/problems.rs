@@ -64,8 +64,8 @@ fn a_source_is_named_once_and_supported() {
             "sources[0].channel: expected one of email, sms, whatsapp, form, webhook, found \"fax\"",
         ),
         (
-            SOURCE.replace("twilio", "vonage"),
-            "sources[0].provider: \"vonage\" is not supported yet; supported for sms: twilio",
+            SOURCE.replace("twilio", "plivo"),
+            "sources[0].provider: \"plivo\" is not supported yet; supported for sms: twilio, vonage, vonage-messages",
         ),
         (
             SOURCE.replace("\"sms\"", "\"email\"").replace("twilio", "ses"),
