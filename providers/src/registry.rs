@@ -10,6 +10,7 @@ pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
     &sms::vonage::Vonage,
     &sms::vonage_messages::VonageMessages,
+    &sms::messagebird::MessageBird,
     &form::generic::Generic,
     &webhook::standard::Standard,
     &webhook::github::GitHub,

@@ -20,6 +20,10 @@ fn source(payload: &Value, secrets: &Value) -> Source {
             let scheme = Scheme { algorithm, ..Scheme::default() };
             Source::new(Channel::Sms, "vonage", &[&secret("/vonage/signature_secret")], scheme)
         }
+        "messagebird" => {
+            let secret = secret("/messagebird/signing_key");
+            Source::new(Channel::Sms, "messagebird", &[&secret], Scheme::default())
+        }
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
         "form_generic" => {

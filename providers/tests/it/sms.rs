@@ -246,3 +246,53 @@ fn vonage_messages_states_are_told_apart() {
     let ignored = message("vonage-messages", &json(r#"{"new":"event"}"#));
     assert_eq!(ignored.status.unwrap().status, "ignored");
 }
+
+const MESSAGEBIRD: &str = "id=8f90&recipient=3197010313593&originator=3197010900567&body=a%2Bb";
+
+#[test]
+fn messagebird_says_the_same_in_the_query_and_in_the_body() {
+    let sent = "createdDatetime=2026-07-31T11:58:03";
+    let mut posted = form("");
+    posted.url = format!("{}?{MESSAGEBIRD}&{sent}Z", posted.url);
+    let object = r#"{"id":"8f90","recipient":3197010313593,"originator":"3197010900567","body":"a+b",
+        "createdDatetime":"2026-07-31T11:58:03+00:00"}"#;
+    let requests = [
+        get(&format!("{MESSAGEBIRD}&{sent}+00:00")),
+        get(&format!("{MESSAGEBIRD}&{sent}%2B00%3A00")),
+        form(&format!("{MESSAGEBIRD}&{sent}+00:00")),
+        posted,
+        json(object),
+    ];
+    for request in &requests {
+        let message = message("messagebird", request);
+        assert_eq!((message.kind, message.text.as_deref()), (Kind::Message, Some("a+b")), "{request:?}");
+        assert_eq!(message.sender.as_ref().unwrap().address.as_deref(), Some("+3197010900567"));
+        assert_eq!(message.recipients[0].address.as_deref(), Some("+3197010313593"));
+        assert_eq!(message.sent_at.unwrap().to_string(), "2026-07-31T11:58:03.000Z");
+        assert_eq!(key("messagebird", request, Policy::Auto), key("messagebird", &requests[0], Policy::Auto));
+    }
+}
+
+#[test]
+fn messagebird_states_are_told_apart() {
+    let mut keys = Vec::new();
+    for state in ["scheduled", "sent", "buffered", "delivered", "expired", "delivery_failed"] {
+        let request = get(&format!(
+            "id=50&reference=ref-1&recipient=3197010313593&status={state}&statusDatetime=2026-07-31T11:59:00+00:00\
+             &mccmnc=20408&ported=1&statusReason=unknown+subscriber&statusErrorCode=12"
+        ));
+        let message = message("messagebird", &request);
+        let fields = message.status.clone().unwrap();
+        assert_eq!((message.kind, fields.status.as_str()), (Kind::Status, state));
+        assert_eq!(fields.error_code.as_deref(), Some("12"));
+        assert_eq!(fields.recipient.as_deref(), Some("+3197010313593"));
+        assert_eq!(fields.occurred_at.unwrap().to_string(), "2026-07-31T11:59:00.000Z");
+        assert_eq!(metadata(&message)["status_reason"], "unknown subscriber");
+        assert_eq!(metadata(&message)["reference"], "ref-1");
+        keys.push(key("messagebird", &request, Policy::Auto));
+    }
+    let count = keys.len();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), count);
+}

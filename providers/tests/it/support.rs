@@ -112,12 +112,13 @@ impl Source {
         Self { adapter, scheme, keyring }
     }
 
-    /// The source that a vector was made for.
-    pub(crate) fn of_vector(vector: &Value) -> Self {
+    /// The source that a vector was made for; `None` where it could not be configured so, because a secret is empty.
+    pub(crate) fn of_vector(vector: &Value) -> Option<Self> {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
             ("vonage", "vonage_sms_sig") => (Channel::Sms, "vonage"),
             ("vonage", "vonage_jwt") => (Channel::Sms, "vonage-messages"),
+            ("messagebird", "messagebird_jwt" | "messagebird_legacy_hmac") => (Channel::Sms, "messagebird"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("github", _) => (Channel::Webhook, "github"),
@@ -128,13 +129,21 @@ impl Source {
         };
         let secrets = secrets(&vector["keys"]);
         let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
-        Self::new(channel, provider, &secrets, scheme(vector))
+        (!secrets.contains(&"")).then(|| Self::new(channel, provider, &secrets, scheme(vector)))
     }
 }
 
 fn secrets(keys: &Value) -> Vec<String> {
-    let lists =
-        ["secrets", "auth_tokens", "signature_secrets", "shared_key_secrets", "tokens", "values", "credentials"];
+    let lists = [
+        "secrets",
+        "auth_tokens",
+        "signature_secrets",
+        "signing_keys",
+        "shared_key_secrets",
+        "tokens",
+        "values",
+        "credentials",
+    ];
     let list = lists.iter().find_map(|name| keys[name].as_array()).unwrap_or_else(|| panic!("no secrets in {keys}"));
     let one = |value: &Value| match value {
         Value::Array(pair) => format!("{}:{}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),

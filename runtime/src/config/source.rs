@@ -20,6 +20,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
     ("sms", "vonage"),
     ("sms", "vonage-messages"),
+    ("sms", "messagebird"),
     ("form", "generic"),
     ("webhook", "standard"),
     ("webhook", "github"),
@@ -31,7 +32,6 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
 const PLANNED: &[(&str, &str)] = &[
-    ("sms", "messagebird"),
     ("sms", "bird"),
     ("sms", "plivo"),
     ("sms", "sinch"),

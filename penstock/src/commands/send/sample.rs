@@ -16,6 +16,8 @@ const FILES: &[(&str, &str)] = &[
     ("vonage-receipt", include_str!("../../../samples/vonage-receipt.http")),
     ("vonage-messages-text", include_str!("../../../samples/vonage-messages-text.http")),
     ("vonage-messages-status", include_str!("../../../samples/vonage-messages-status.http")),
+    ("messagebird-text", include_str!("../../../samples/messagebird-text.http")),
+    ("messagebird-status", include_str!("../../../samples/messagebird-status.http")),
     ("meta-text", include_str!("../../../samples/meta-text.http")),
     ("mailgun-store", include_str!("../../../samples/mailgun-store.http")),
     ("form-urlencoded", include_str!("../../../samples/form-urlencoded.http")),
