@@ -11,6 +11,7 @@ pub const ALL: &[&dyn Adapter] = &[
     &sms::vonage::Vonage,
     &sms::vonage_messages::VonageMessages,
     &sms::messagebird::MessageBird,
+    &sms::bird::Bird,
     &form::generic::Generic,
     &webhook::standard::Standard,
     &webhook::github::GitHub,

@@ -12,6 +12,7 @@ use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
+use crate::read::names::snake_case;
 use crate::read::parameters::{self, Parameters, Place};
 use crate::read::{check, media, moment, msisdn};
 use crate::record::{Identity, Normalized, RawRequest};
@@ -121,16 +122,4 @@ fn read_status(draft: &mut Draft, status: String, parameters: &mut Parameters) {
     }
     let recipient = draft.recipients.first().and_then(|recipient| recipient.address.clone());
     draft.status = Some(StatusFields { status, occurred_at: draft.sent_at, recipient, error_code });
-}
-
-/// `statusReason` as `status_reason`.
-fn snake_case(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 4);
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !out.is_empty() {
-            out.push('_');
-        }
-        out.push(character.to_ascii_lowercase());
-    }
-    out
 }

@@ -21,8 +21,8 @@ fn source(payload: &Value, secrets: &Value) -> Source {
             Source::new(Channel::Sms, "vonage", &[&secret("/vonage/signature_secret")], scheme)
         }
         "messagebird" => {
-            let secret = secret("/messagebird/signing_key");
-            Source::new(Channel::Sms, "messagebird", &[&secret], Scheme::default())
+            let provider = if text(payload, "/file").starts_with("bird-") { "bird" } else { "messagebird" };
+            Source::new(Channel::Sms, provider, &[&secret("/messagebird/signing_key")], Scheme::default())
         }
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),

@@ -296,3 +296,46 @@ fn messagebird_states_are_told_apart() {
     keys.dedup();
     assert_eq!(keys.len(), count);
 }
+
+fn bird(event: &str, rest: &str) -> Owned {
+    let contact = r#"{"contact":{"identifierKey":"phonenumber","identifierValue":"3197010900567"}}"#;
+    json(&format!(
+        r#"{{"service":"channels","event":"{event}","payload":{{"id":"b-1","channelId":"c","sender":{contact},{rest}}}}}"#
+    ))
+}
+
+#[test]
+fn bird_messages_of_every_body_are_read() {
+    let text =
+        bird("sms.inbound", r#""body":{"type":"text","text":{"text":"hi"}},"createdAt":"2026-08-01T06:06:47.5Z""#);
+    let read = message("bird", &text);
+    assert_eq!((read.kind, read.text.as_deref()), (Kind::Message, Some("hi")));
+    assert_eq!(read.sender.as_ref().unwrap().address.as_deref(), Some("+3197010900567"));
+    assert_eq!(metadata(&read)["from_raw"], "3197010900567");
+    assert_eq!(read.sent_at.unwrap().to_string(), "2026-08-01T06:06:47.500Z");
+    let image = r#""body":{"type":"image","image":{"text":"look","images":[{"mediaUrl":"https://x.example/1"}]}}"#;
+    let read = message("bird", &bird("mms.inbound", image));
+    assert_eq!(read.text.as_deref(), Some("look"));
+    assert_eq!(read.attachments[0].location.as_deref(), Some("https://x.example/1"));
+    let file = r#""body":{"type":"file","file":{"files":[
+        {"mediaUrl":"https://x.example/2","filename":"a.pdf","contentType":"application/pdf"}]}}"#;
+    let read = message("bird", &bird("sms.inbound", file));
+    assert_eq!(read.attachments[0].content_type.as_deref(), Some("application/pdf"));
+    let place = |latitude: u32| {
+        let body = format!(r#""body":{{"type":"location","location":{{"coordinates":{{"latitude":{latitude}}}}}}}"#);
+        bird("sms.inbound", &body)
+    };
+    assert_ne!(key("bird", &place(1), Policy::Content), key("bird", &place(2), Policy::Content));
+}
+
+#[test]
+fn bird_states_are_told_apart_and_the_rest_is_kept() {
+    let state = |status: &str| bird("sms.outbound", &format!(r#""status":"{status}","reason":"absent subscriber""#));
+    let read = message("bird", &state("delivery_failed"));
+    assert_eq!((read.kind, read.status.clone().unwrap().status.as_str()), (Kind::Status, "delivery_failed"));
+    assert_eq!(metadata(&read)["reason"], "absent subscriber");
+    assert_ne!(key("bird", &state("sent"), Policy::Auto), key("bird", &state("delivered"), Policy::Auto));
+    for other in [bird("sms.something", r#""status":"x""#), json(r#"{"service":"channels"}"#), json("")] {
+        assert_eq!(message("bird", &other).status.unwrap().status, "ignored");
+    }
+}

@@ -119,6 +119,7 @@ impl Source {
             ("vonage", "vonage_sms_sig") => (Channel::Sms, "vonage"),
             ("vonage", "vonage_jwt") => (Channel::Sms, "vonage-messages"),
             ("messagebird", "messagebird_jwt" | "messagebird_legacy_hmac") => (Channel::Sms, "messagebird"),
+            ("messagebird", "bird_hmac") => (Channel::Sms, "bird"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("github", _) => (Channel::Webhook, "github"),

@@ -74,6 +74,7 @@ fn a_verdict_says_what_is_wrong() {
     assert_eq!(verdict("vonage", "alg_none"), Verdict::Wrong(Flaw::Algorithm));
     assert_eq!(verdict("vonage", "no_payload_hash"), Verdict::Wrong(Flaw::Unbound));
     assert_eq!(verdict("vonage", "expired_exp"), Verdict::Wrong(Flaw::Stale));
+    assert_eq!(verdict("messagebird", "bird_stale"), Verdict::Wrong(Flaw::Stale));
     assert_eq!(verdict("messagebird", "no_url_hash"), Verdict::Wrong(Flaw::Unbound));
     assert_eq!(verdict("messagebird", "future_nbf"), Verdict::Wrong(Flaw::Early));
     assert_eq!(verdict("messagebird", "rotated_old_key_accepted"), Verdict::Fits { secret: 1 });

@@ -21,6 +21,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "vonage"),
     ("sms", "vonage-messages"),
     ("sms", "messagebird"),
+    ("sms", "bird"),
     ("form", "generic"),
     ("webhook", "standard"),
     ("webhook", "github"),
@@ -32,7 +33,6 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
 const PLANNED: &[(&str, &str)] = &[
-    ("sms", "bird"),
     ("sms", "plivo"),
     ("sms", "sinch"),
     ("whatsapp", "meta"),

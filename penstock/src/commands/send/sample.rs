@@ -18,6 +18,8 @@ const FILES: &[(&str, &str)] = &[
     ("vonage-messages-status", include_str!("../../../samples/vonage-messages-status.http")),
     ("messagebird-text", include_str!("../../../samples/messagebird-text.http")),
     ("messagebird-status", include_str!("../../../samples/messagebird-status.http")),
+    ("bird-text", include_str!("../../../samples/bird-text.http")),
+    ("bird-status", include_str!("../../../samples/bird-status.http")),
     ("meta-text", include_str!("../../../samples/meta-text.http")),
     ("mailgun-store", include_str!("../../../samples/mailgun-store.http")),
     ("form-urlencoded", include_str!("../../../samples/form-urlencoded.http")),
