@@ -10,6 +10,8 @@ pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
     &sms::vonage::Vonage,
     &sms::vonage_messages::VonageMessages,
+    &sms::messagebird::MessageBird,
+    &sms::bird::Bird,
     &whatsapp::meta::Meta,
     &form::generic::Generic,
     &webhook::standard::Standard,

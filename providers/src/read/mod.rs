@@ -15,4 +15,5 @@ pub(crate) mod media;
 pub(crate) mod moment;
 pub(crate) mod msisdn;
 pub(crate) mod multipart;
+pub(crate) mod names;
 pub(crate) mod parameters;

@@ -4,6 +4,7 @@ pub(crate) mod challenge;
 pub(crate) mod hmac;
 pub(crate) mod jwt;
 pub(crate) mod mac;
+pub(crate) mod messagebird;
 pub(crate) mod optional;
 pub(crate) mod standard;
 pub(crate) mod token;

@@ -15,6 +15,7 @@ use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::form::Fields;
+use crate::read::names::snake_case;
 use crate::read::{address, body, check, form, json, media};
 use crate::record::{BadReason, Identity, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
@@ -202,16 +203,4 @@ fn rest(draft: &mut Draft, parameters: BTreeMap<String, String>, idempotency_tok
         let number = matches!(name.as_str(), "NumSegments" | "NumMedia").then(|| value.parse::<u32>().ok()).flatten();
         draft.metadata.entry(snake_case(&name)).or_insert_with(|| number.map_or(Value::String(value), Value::from));
     }
-}
-
-/// `FromCity` as `from_city`.
-fn snake_case(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 4);
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !out.is_empty() && !out.ends_with('_') {
-            out.push('_');
-        }
-        out.push(character.to_ascii_lowercase());
-    }
-    out
 }

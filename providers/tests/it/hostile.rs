@@ -128,6 +128,8 @@ fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
     let sources = [
         (Channel::Sms, "twilio", "token", Scheme::default(), true),
         (Channel::Sms, "vonage-messages", "secret", Scheme::default(), true),
+        (Channel::Sms, "messagebird", "secret", Scheme::default(), true),
+        (Channel::Sms, "bird", "secret", Scheme::default(), true),
         (Channel::Form, "generic", "se&cret=", Scheme::default(), false),
         (Channel::Form, "generic", "secret", hmac.clone(), true),
         (Channel::Webhook, "standard", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", Scheme::default(), true),

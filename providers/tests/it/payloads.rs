@@ -23,6 +23,10 @@ fn source(payload: &Value, secrets: &Value) -> Source {
             let scheme = Scheme { algorithm, ..Scheme::default() };
             Source::new(Channel::Sms, "vonage", &[&secret("/vonage/signature_secret")], scheme)
         }
+        "messagebird" => {
+            let provider = if text(payload, "/file").starts_with("bird-") { "bird" } else { "messagebird" };
+            Source::new(Channel::Sms, provider, &[&secret("/messagebird/signing_key")], Scheme::default())
+        }
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
         "cloudevents" => {

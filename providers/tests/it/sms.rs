@@ -246,3 +246,96 @@ fn vonage_messages_states_are_told_apart() {
     let ignored = message("vonage-messages", &json(r#"{"new":"event"}"#));
     assert_eq!(ignored.status.unwrap().status, "ignored");
 }
+
+const MESSAGEBIRD: &str = "id=8f90&recipient=3197010313593&originator=3197010900567&body=a%2Bb";
+
+#[test]
+fn messagebird_says_the_same_in_the_query_and_in_the_body() {
+    let sent = "createdDatetime=2026-07-31T11:58:03";
+    let mut posted = form("");
+    posted.url = format!("{}?{MESSAGEBIRD}&{sent}Z", posted.url);
+    let object = r#"{"id":"8f90","recipient":3197010313593,"originator":"3197010900567","body":"a+b",
+        "createdDatetime":"2026-07-31T11:58:03+00:00"}"#;
+    let requests = [
+        get(&format!("{MESSAGEBIRD}&{sent}+00:00")),
+        get(&format!("{MESSAGEBIRD}&{sent}%2B00%3A00")),
+        form(&format!("{MESSAGEBIRD}&{sent}+00:00")),
+        posted,
+        json(object),
+    ];
+    for request in &requests {
+        let message = message("messagebird", request);
+        assert_eq!((message.kind, message.text.as_deref()), (Kind::Message, Some("a+b")), "{request:?}");
+        assert_eq!(message.sender.as_ref().unwrap().address.as_deref(), Some("+3197010900567"));
+        assert_eq!(message.recipients[0].address.as_deref(), Some("+3197010313593"));
+        assert_eq!(message.sent_at.unwrap().to_string(), "2026-07-31T11:58:03.000Z");
+        assert_eq!(key("messagebird", request, Policy::Auto), key("messagebird", &requests[0], Policy::Auto));
+    }
+}
+
+#[test]
+fn messagebird_states_are_told_apart() {
+    let mut keys = Vec::new();
+    for state in ["scheduled", "sent", "buffered", "delivered", "expired", "delivery_failed"] {
+        let request = get(&format!(
+            "id=50&reference=ref-1&recipient=3197010313593&status={state}&statusDatetime=2026-07-31T11:59:00+00:00\
+             &mccmnc=20408&ported=1&statusReason=unknown+subscriber&statusErrorCode=12"
+        ));
+        let message = message("messagebird", &request);
+        let fields = message.status.clone().unwrap();
+        assert_eq!((message.kind, fields.status.as_str()), (Kind::Status, state));
+        assert_eq!(fields.error_code.as_deref(), Some("12"));
+        assert_eq!(fields.recipient.as_deref(), Some("+3197010313593"));
+        assert_eq!(fields.occurred_at.unwrap().to_string(), "2026-07-31T11:59:00.000Z");
+        assert_eq!(metadata(&message)["status_reason"], "unknown subscriber");
+        assert_eq!(metadata(&message)["reference"], "ref-1");
+        keys.push(key("messagebird", &request, Policy::Auto));
+    }
+    let count = keys.len();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), count);
+}
+
+fn bird(event: &str, rest: &str) -> Owned {
+    let contact = r#"{"contact":{"identifierKey":"phonenumber","identifierValue":"3197010900567"}}"#;
+    json(&format!(
+        r#"{{"service":"channels","event":"{event}","payload":{{"id":"b-1","channelId":"c","sender":{contact},{rest}}}}}"#
+    ))
+}
+
+#[test]
+fn bird_messages_of_every_body_are_read() {
+    let text =
+        bird("sms.inbound", r#""body":{"type":"text","text":{"text":"hi"}},"createdAt":"2026-08-01T06:06:47.5Z""#);
+    let read = message("bird", &text);
+    assert_eq!((read.kind, read.text.as_deref()), (Kind::Message, Some("hi")));
+    assert_eq!(read.sender.as_ref().unwrap().address.as_deref(), Some("+3197010900567"));
+    assert_eq!(metadata(&read)["from_raw"], "3197010900567");
+    assert_eq!(read.sent_at.unwrap().to_string(), "2026-08-01T06:06:47.500Z");
+    let image = r#""body":{"type":"image","image":{"text":"look","images":[{"mediaUrl":"https://x.example/1"}]}}"#;
+    let read = message("bird", &bird("mms.inbound", image));
+    assert_eq!(read.text.as_deref(), Some("look"));
+    assert_eq!(read.attachments[0].location.as_deref(), Some("https://x.example/1"));
+    let file = r#""body":{"type":"file","file":{"files":[
+        {"mediaUrl":"https://x.example/2","filename":"a.pdf","contentType":"application/pdf"}]}}"#;
+    let read = message("bird", &bird("sms.inbound", file));
+    assert_eq!(read.attachments[0].content_type.as_deref(), Some("application/pdf"));
+    let place = |latitude: u32| {
+        let body = format!(r#""body":{{"type":"location","location":{{"coordinates":{{"latitude":{latitude}}}}}}}"#);
+        bird("sms.inbound", &body)
+    };
+    assert_ne!(key("bird", &place(1), Policy::Content), key("bird", &place(2), Policy::Content));
+}
+
+#[test]
+fn bird_states_are_told_apart_and_the_rest_is_kept() {
+    let state = |status: &str| bird("sms.outbound", &format!(r#""status":"{status}","reason":"absent subscriber""#));
+    let read = message("bird", &state("delivery_failed"));
+    assert_eq!((read.kind, read.status.clone().unwrap().status.as_str()), (Kind::Status, "delivery_failed"));
+    assert_eq!(metadata(&read)["reason"], "absent subscriber");
+    assert_ne!(key("bird", &state("sent"), Policy::Auto), key("bird", &state("delivered"), Policy::Auto));
+    for other in [bird("sms.something", r#""status":"x""#), json(r#"{"service":"channels"}"#), json("")] {
+        assert_eq!(message("bird", &other).status.unwrap().status, "ignored");
+    }
+}

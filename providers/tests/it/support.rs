@@ -112,13 +112,15 @@ impl Source {
         Self { adapter, scheme, keyring }
     }
 
-    /// The source that a vector was made for.
-    pub(crate) fn of_vector(vector: &Value) -> Self {
+    /// The source that a vector was made for; `None` where it could not be configured so, because a secret is empty.
+    pub(crate) fn of_vector(vector: &Value) -> Option<Self> {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
             ("whatsapp_cloud", _) => (Channel::WhatsApp, "meta"),
             ("vonage", "vonage_sms_sig") => (Channel::Sms, "vonage"),
             ("vonage", "vonage_jwt") => (Channel::Sms, "vonage-messages"),
+            ("messagebird", "messagebird_jwt" | "messagebird_legacy_hmac") => (Channel::Sms, "messagebird"),
+            ("messagebird", "bird_hmac") => (Channel::Sms, "bird"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("cloudevents", _) => (Channel::Webhook, "cloudevents"),
@@ -130,7 +132,7 @@ impl Source {
         };
         let secrets = secrets(&vector["keys"]);
         let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
-        Self::new(channel, provider, &secrets, scheme(vector))
+        (!secrets.contains(&"")).then(|| Self::new(channel, provider, &secrets, scheme(vector)))
     }
 }
 
@@ -143,6 +145,7 @@ fn secrets(keys: &Value) -> Vec<String> {
         "secrets",
         "auth_tokens",
         "signature_secrets",
+        "signing_keys",
         "shared_key_secrets",
         "tokens",
         "values",

@@ -20,6 +20,8 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
     ("sms", "vonage"),
     ("sms", "vonage-messages"),
+    ("sms", "messagebird"),
+    ("sms", "bird"),
     ("whatsapp", "meta"),
     ("form", "generic"),
     ("webhook", "standard"),
@@ -33,8 +35,6 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
 const PLANNED: &[(&str, &str)] = &[
-    ("sms", "messagebird"),
-    ("sms", "bird"),
     ("sms", "plivo"),
     ("sms", "sinch"),
     ("whatsapp", "twilio"),

@@ -65,7 +65,7 @@ fn a_source_is_named_once_and_supported() {
         ),
         (
             SOURCE.replace("twilio", "plivo"),
-            "sources[0].provider: \"plivo\" is not supported yet; supported for sms: twilio, vonage, vonage-messages",
+            "sources[0].provider: \"plivo\" is not supported yet; supported for sms: twilio, vonage, vonage-messages, messagebird, bird",
         ),
         (
             SOURCE.replace("\"sms\"", "\"email\"").replace("twilio", "ses"),
