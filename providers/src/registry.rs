@@ -9,6 +9,7 @@ use crate::{form, sms, webhook, whatsapp};
 pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
     &whatsapp::meta::Meta,
+    &whatsapp::dialog360::Dialog360,
     &form::generic::Generic,
     &webhook::standard::Standard,
     &webhook::github::GitHub,

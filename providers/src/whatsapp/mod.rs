@@ -1,4 +1,5 @@
 //! Providers of WhatsApp messages.
 
 mod cloud;
+pub(crate) mod dialog360;
 pub(crate) mod meta;

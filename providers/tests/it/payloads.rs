@@ -15,6 +15,10 @@ fn source(payload: &Value, secrets: &Value) -> Source {
         "whatsapp_cloud" => {
             Source::new(Channel::WhatsApp, "meta", &[&secret("/whatsapp_cloud/app_secret")], Scheme::default())
         }
+        "360dialog" => {
+            let secret = secret("/360dialog/platform_secret");
+            Source::new(Channel::WhatsApp, "360dialog", &[&secret], Scheme::default())
+        }
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
         "form_generic" => {

@@ -117,6 +117,7 @@ impl Source {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
             ("whatsapp_cloud", _) => (Channel::WhatsApp, "meta"),
+            ("360dialog", _) => (Channel::WhatsApp, "360dialog"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("github", _) => (Channel::Webhook, "github"),
@@ -136,7 +137,16 @@ fn secrets(keys: &Value) -> Vec<String> {
         // A handshake has nothing to do with the secrets, and no source is without one.
         return vec!["unused".to_owned()];
     }
-    let lists = ["secrets", "auth_tokens", "shared_key_secrets", "tokens", "values", "credentials", "app_secrets"];
+    let lists = [
+        "secrets",
+        "auth_tokens",
+        "shared_key_secrets",
+        "tokens",
+        "values",
+        "credentials",
+        "app_secrets",
+        "platform_secrets",
+    ];
     let list = lists.iter().find_map(|name| keys[name].as_array()).unwrap_or_else(|| panic!("no secrets in {keys}"));
     let one = |value: &Value| match value {
         Value::Array(pair) => format!("{}:{}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),

@@ -19,6 +19,7 @@ pub const CHANNELS: [&str; 5] = ["email", "sms", "whatsapp", "form", "webhook"];
 pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
     ("whatsapp", "meta"),
+    ("whatsapp", "360dialog"),
     ("form", "generic"),
     ("webhook", "standard"),
     ("webhook", "github"),
@@ -37,7 +38,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("sms", "plivo"),
     ("sms", "sinch"),
     ("whatsapp", "twilio"),
-    ("whatsapp", "360dialog"),
     ("email", "sendgrid"),
     ("email", "mailgun"),
     ("email", "postmark"),
