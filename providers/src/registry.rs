@@ -10,6 +10,7 @@ pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
     &whatsapp::meta::Meta,
     &whatsapp::dialog360::Dialog360,
+    &whatsapp::twilio::Twilio,
     &form::generic::Generic,
     &webhook::standard::Standard,
     &webhook::github::GitHub,

@@ -19,6 +19,10 @@ fn source(payload: &Value, secrets: &Value) -> Source {
             let secret = secret("/360dialog/platform_secret");
             Source::new(Channel::WhatsApp, "360dialog", &[&secret], Scheme::default())
         }
+        "twilio_whatsapp" => {
+            let token = secret("/twilio_whatsapp/auth_token");
+            Source::new(Channel::WhatsApp, "twilio", &[&token], Scheme::default())
+        }
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
         "form_generic" => {

@@ -115,7 +115,8 @@ impl Source {
     /// The source that a vector was made for.
     pub(crate) fn of_vector(vector: &Value) -> Self {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
-            ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
+            ("twilio", _) => (Channel::Sms, "twilio"),
+            ("twilio_whatsapp", _) => (Channel::WhatsApp, "twilio"),
             ("whatsapp_cloud", _) => (Channel::WhatsApp, "meta"),
             ("360dialog", _) => (Channel::WhatsApp, "360dialog"),
             ("form_generic", _) => (Channel::Form, "generic"),
