@@ -13,6 +13,8 @@ pub const ALL: &[&dyn Adapter] = &[
     &sms::messagebird::MessageBird,
     &sms::bird::Bird,
     &whatsapp::meta::Meta,
+    &whatsapp::dialog360::Dialog360,
+    &whatsapp::twilio::Twilio,
     &form::generic::Generic,
     &webhook::standard::Standard,
     &webhook::github::GitHub,

@@ -65,6 +65,7 @@ fn sources() -> Vec<String> {
             &format!("{twilio}verify = \"observe\"\nlimit = {{ per_second = 1, burst = 3 }}\n"),
         ),
         source("form", "generic", "addresses", UNLIMITED),
+        source("whatsapp", "meta", "chat", &format!("{twilio}verify_token = {{ value = \"t0ken\" }}\n")),
         // Text, poison.
         source("webhook", "none", "text", ""),
         source("webhook", "none", "bytes", "dedup = { policy = \"off\" }\n"),

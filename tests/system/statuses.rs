@@ -106,6 +106,21 @@ async fn each_refusal_has_its_code_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_handshake_hears_its_challenge_and_nothing_is_stored() {
+    let pipeline = shared::pipeline().await;
+    let path = "/v1/whatsapp/chat?hub.mode=subscribe&hub.challenge=1%3C2&hub.verify_token=";
+    let answer = pipeline.post(&Request::get(format!("{path}t0ken"))).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "1<2"), "{answer}");
+    assert!(answer.header("Content-Type").is_some_and(|kind| kind.starts_with("text/plain")), "{answer}");
+    assert_eq!(answer.header("Penstock-Stored"), None, "{answer}");
+    security_headers(&answer);
+    pipeline.post(&Request::get(format!("{path}wrong"))).await.problem(403);
+    pipeline.post(&Request::get("/v1/whatsapp/chat")).await.problem(403);
+    pipeline.post(&Request::get(format!("{path}t0ken").replace("1%3C2", ""))).await.problem(400);
+    assert_eq!(pipeline.broker.count("RAW", "raw.whatsapp.chat").await, 0);
+}
+
+#[tokio::test]
 async fn a_body_that_fits_exactly_is_taken_also_in_pieces() {
     let pipeline = shared::pipeline().await;
     let body = format!(r#"{{"message": "{}"}}"#, "x".repeat(1024 - 15));

@@ -79,15 +79,17 @@ impl Adapter for Twilio {
     }
 
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
-        match parameters(raw, settings) {
-            Ok(fields) => read(raw, fields).alone(raw),
-            Err(reason) => Normalized::bad(reason),
-        }
+        draft(raw, settings).map_or_else(Normalized::bad, |draft| draft.alone(raw))
     }
 
     fn secret_parameters(&self) -> &'static [&'static str] {
         &[]
     }
+}
+
+/// The record in the making, for the other channel that Twilio serves.
+pub(crate) fn draft(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason> {
+    parameters(raw, settings).map(|fields| read(raw, fields))
 }
 
 /// The parameters, from where they were signed.

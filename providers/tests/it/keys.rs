@@ -293,7 +293,18 @@ fn keys_never_change() {
     let issue = Owned::post("application/json", r#"{"action":"opened"}"#).with("x-github-delivery", "d-1");
     let message = "MessageSid=SM1&From=%2B14155551438&To=%2B14155553237&Body=yes";
     let status = "MessageSid=SM1&MessageStatus=sent&From=%2B14155551438&To=%2B14155553237";
+    let chat = |value: &str| {
+        let changes = format!(r#"[{{"field":"messages","value":{{{value}}}}}]"#);
+        let body = format!(r#"{{"object":"whatsapp_business_account","entry":[{{"changes":{changes}}}]}}"#);
+        raw(Channel::WhatsApp, "meta", &Owned::post("application/json", body), Verified::Yes)
+    };
+    let reaction =
+        r#""messages":[{"from":"49151","id":"w2","type":"reaction","reaction":{"message_id":"w","emoji":"x"}}]"#;
+    let read = r#""statuses":[{"id":"w","status":"read","recipient_id":"49151"}]"#;
     let golden = [
+        (chat(reaction), Policy::Auto, "28634ea3e45a6fa5ab8fa539ecc6b101"),
+        (chat(reaction), Policy::Content, "a49d73a0f05fe25828700c59bdfc946d"),
+        (chat(read), Policy::Auto, "249292d9aae8571f0b5df05b550317b5"),
         (sms(message, Verified::Yes), Policy::Auto, "b91f748dd94819600dda5d99dc9f3c4c"),
         (sms(message, Verified::Yes), Policy::Content, "5a7feed854d46a03ccd46d963badc970"),
         (sms(message, Verified::Yes), Policy::Off, "09d965640153559edf157eb00156ad82"),

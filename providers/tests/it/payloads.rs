@@ -27,6 +27,14 @@ fn source(payload: &Value, secrets: &Value) -> Source {
             let provider = if text(payload, "/file").starts_with("bird-") { "bird" } else { "messagebird" };
             Source::new(Channel::Sms, provider, &[&secret("/messagebird/signing_key")], Scheme::default())
         }
+        "360dialog" => {
+            let secret = secret("/360dialog/platform_secret");
+            Source::new(Channel::WhatsApp, "360dialog", &[&secret], Scheme::default())
+        }
+        "twilio_whatsapp" => {
+            let token = secret("/twilio_whatsapp/auth_token");
+            Source::new(Channel::WhatsApp, "twilio", &[&token], Scheme::default())
+        }
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
         "cloudevents" => {

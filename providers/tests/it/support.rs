@@ -115,12 +115,14 @@ impl Source {
     /// The source that a vector was made for; `None` where it could not be configured so, because a secret is empty.
     pub(crate) fn of_vector(vector: &Value) -> Option<Self> {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
-            ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
+            ("twilio", _) => (Channel::Sms, "twilio"),
+            ("twilio_whatsapp", _) => (Channel::WhatsApp, "twilio"),
             ("whatsapp_cloud", _) => (Channel::WhatsApp, "meta"),
             ("vonage", "vonage_sms_sig") => (Channel::Sms, "vonage"),
             ("vonage", "vonage_jwt") => (Channel::Sms, "vonage-messages"),
             ("messagebird", "messagebird_jwt" | "messagebird_legacy_hmac") => (Channel::Sms, "messagebird"),
             ("messagebird", "bird_hmac") => (Channel::Sms, "bird"),
+            ("360dialog", _) => (Channel::WhatsApp, "360dialog"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("cloudevents", _) => (Channel::Webhook, "cloudevents"),
@@ -151,6 +153,7 @@ fn secrets(keys: &Value) -> Vec<String> {
         "values",
         "credentials",
         "app_secrets",
+        "platform_secrets",
     ];
     let list = lists.iter().find_map(|name| keys[name].as_array()).unwrap_or_else(|| panic!("no secrets in {keys}"));
     let one = |value: &Value| match value {

@@ -23,6 +23,8 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "messagebird"),
     ("sms", "bird"),
     ("whatsapp", "meta"),
+    ("whatsapp", "360dialog"),
+    ("whatsapp", "twilio"),
     ("form", "generic"),
     ("webhook", "standard"),
     ("webhook", "github"),
@@ -37,8 +39,6 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 const PLANNED: &[(&str, &str)] = &[
     ("sms", "plivo"),
     ("sms", "sinch"),
-    ("whatsapp", "twilio"),
-    ("whatsapp", "360dialog"),
     ("email", "sendgrid"),
     ("email", "mailgun"),
     ("email", "postmark"),

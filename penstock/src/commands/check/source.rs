@@ -135,6 +135,11 @@ fn warnings(config: &Config, source: &Source, adapter: &'static dyn Adapter, ver
         no_url && source.provider == "twilio",
         "Twilio signs the URL that it calls: set `gateway.public_url`, or behind a proxy every signature is wrong",
     );
+    warn(
+        (source.channel.as_str(), source.provider.as_str()) == ("whatsapp", "meta")
+            && source.scheme.verify_token.is_none(),
+        "no `verify_token`: Meta's handshake is refused, so this address cannot be entered in its console",
+    );
     warn(source.secrets.is_empty(), "no secret: whoever knows the URL can post here");
     warn(verify == Verify::Observe && !source.secrets.is_empty(), "`verify = \"observe\"` lets forged requests in");
     warn(
@@ -195,6 +200,7 @@ mod tests {
         warned(&format!("{TWILIO}\ndedup = {{ policy = 'content' }}"), "guess");
         warned("channel = 'form'\nprovider = 'generic'", "whoever knows the URL");
         warned("channel = 'webhook'\nprovider = 'bearer'\nsecrets = [{ value = 'x' }]", "id_field");
+        warned("channel = 'whatsapp'\nprovider = 'meta'\nsecrets = [{ value = 'x' }]", "verify_token");
         let quiet = "channel = 'webhook'\nprovider = 'standard'\nsecrets = [{ value = 'C2FVsBQIhrscChlQ' }]";
         assert_eq!(described(quiet).warnings, Vec::<String>::new());
     }

@@ -22,6 +22,8 @@ const FILES: &[(&str, &str)] = &[
     ("bird-status", include_str!("../../../samples/bird-status.http")),
     ("meta-text", include_str!("../../../samples/meta-text.http")),
     ("meta-status", include_str!("../../../samples/meta-status.http")),
+    ("twilio-whatsapp-text", include_str!("../../../samples/twilio-whatsapp-text.http")),
+    ("twilio-whatsapp-status", include_str!("../../../samples/twilio-whatsapp-status.http")),
     ("mailgun-store", include_str!("../../../samples/mailgun-store.http")),
     ("form-urlencoded", include_str!("../../../samples/form-urlencoded.http")),
     ("form-json", include_str!("../../../samples/form-json.http")),

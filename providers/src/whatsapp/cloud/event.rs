@@ -4,10 +4,11 @@ use proto::canonical::StatusFields;
 use proto::{Kind, Recipient, canonical::Role};
 use serde_json::{Map, Value};
 
-use super::value::{Context, error_code, object, person, seconds, text};
+use super::value::{Context, error_code, object, seconds, text};
 use crate::dedup::canonical_json;
 use crate::read::draft::Draft;
 use crate::record::Identity;
+use crate::whatsapp::person::person;
 
 /// What has a column of its own.
 const COLUMNS: [&str; 3] = ["id", "status", "timestamp"];

@@ -5,11 +5,12 @@ use proto::canonical::Role;
 use proto::{Attachment, Kind, Recipient};
 use serde_json::{Map, Value};
 
-use super::value::{Context, Person, error_code, list, object, person, seconds, text};
+use super::value::{Context, error_code, list, object, seconds, text};
 use crate::dedup::canonical_json;
 use crate::read::draft::Draft;
 use crate::read::{json, multipart};
 use crate::record::Identity;
+use crate::whatsapp::person::{Person, person};
 
 /// What has a column of its own.
 const COLUMNS: [&str; 4] = ["id", "timestamp", "from", "to"];

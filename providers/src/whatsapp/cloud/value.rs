@@ -1,26 +1,15 @@
-//! What the elements of a change share: the number they are about, the people they name, times and error codes.
-//!
-//! A person is known by a number or, with a username, by a business-scoped user id alone (`US.1349..`): whoever asks for
-//! a number loses messages.
+//! What the elements of a change share: the number they are about, the contacts they name, times and error codes.
 
-use proto::{Millis, Party};
+use proto::Millis;
 use serde_json::{Map, Value};
 
-use crate::read::address;
+use crate::whatsapp::person::{Person, number};
 
 /// What an element is about.
 pub(super) struct Context<'a> {
     account: Option<&'a Value>,
     metadata: Option<&'a Map<String, Value>>,
     contacts: &'a [Value],
-}
-
-/// Somebody, as an element names them.
-pub(super) struct Person {
-    /// With the address in our form.
-    pub(super) party: Party,
-    /// The address as it was written.
-    pub(super) written: String,
 }
 
 impl<'a> Context<'a> {
@@ -53,29 +42,6 @@ impl<'a> Context<'a> {
         let mut contacts = self.contacts.iter().filter_map(Value::as_object);
         contacts.find(|contact| is(contact, "wa_id", number) || is(contact, "user_id", user))
     }
-}
-
-/// Somebody by number, else by user id.
-pub(super) fn person(by_number: Option<&str>, by_user: Option<&str>) -> Option<Person> {
-    by_number.and_then(number).or_else(|| by_user.and_then(user))
-}
-
-/// Somebody by what may be a number, a user id or a group.
-fn number(written: &str) -> Option<Person> {
-    if is_user_id(written) {
-        return user(written);
-    }
-    Some(Person { party: Party::of(address::international(written)?), written: written.to_owned() })
-}
-
-fn user(written: &str) -> Option<Person> {
-    let id = Some(written.trim()).filter(|id| !id.is_empty())?;
-    Some(Person { party: Party::of(format!("bsuid:{id}")), written: written.to_owned() })
-}
-
-/// A country's two letters, a dot, and the rest.
-fn is_user_id(text: &str) -> bool {
-    matches!(text.as_bytes(), [first, second, b'.', _, ..] if first.is_ascii_uppercase() && second.is_ascii_uppercase())
 }
 
 /// The text of this name, unless it is empty.
