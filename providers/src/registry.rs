@@ -9,6 +9,7 @@ use crate::{form, sms, webhook};
 pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
     &form::generic::Generic,
+    &form::typeform::Typeform,
     &webhook::standard::Standard,
     &webhook::github::GitHub,
     &webhook::hmac::Hmac,

@@ -1,3 +1,4 @@
 //! Providers of web forms.
 
 pub(crate) mod generic;
+pub(crate) mod typeform;

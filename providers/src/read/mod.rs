@@ -3,6 +3,7 @@
 //! noted as a [`proto::Truncation`].
 
 pub(crate) mod address;
+pub(crate) mod answers;
 pub(crate) mod body;
 pub(crate) mod charset;
 pub(crate) mod check;

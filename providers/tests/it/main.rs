@@ -7,6 +7,7 @@
     reason = "a test that meets something else has failed"
 )]
 
+mod forms;
 mod hostile;
 mod keys;
 mod payloads;

@@ -3,7 +3,7 @@
 
 use crate::support::{MAX_BODY, Owned, Source, data, json, now, text};
 use comfy_table::Table;
-use proto::{Channel, Kind, Verified};
+use proto::{Channel, Kind, Millis, Verified};
 use providers::{Element, Scheme, SourceSettings};
 use serde_json::{Value, json as value};
 
@@ -13,6 +13,7 @@ fn source(payload: &Value, secrets: &Value) -> Source {
     match text(payload, "/provider") {
         "twilio" => Source::new(Channel::Sms, "twilio", &[&secret("/twilio/auth_token")], Scheme::default()),
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
+        "typeform" => Source::new(Channel::Form, "typeform", &[&secret("/typeform/secret")], Scheme::default()),
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
         "form_generic" => {
             let header = Some(secret("/form_generic/header"));
@@ -94,6 +95,7 @@ fn differences(element: &Element, expected: &Value, compared: Option<&Vec<Value>
         .collect();
     // U+0000 cannot be stored, so it is not expected.
     let expected_text = expected["text"].as_str().map(|text| text.replace('\0', ""));
+    let expected_sent_at = expected["sent_at"].as_str().map(|text| text.parse::<Millis>().unwrap());
     let sender = message.sender.as_ref().map(|sender| party(&sender.address, &sender.name));
     let recipients: Vec<Value> = message.recipients.iter().map(|to| party(&to.address, &to.name)).collect();
     let pairs = [
@@ -105,7 +107,7 @@ fn differences(element: &Element, expected: &Value, compared: Option<&Vec<Value>
         ("text", value!(message.text), value!(expected_text)),
         ("html", value!(message.html), expected["html"].clone()),
         ("attachments", value!(attachments), value!(expected_attachments)),
-        ("sent_at", value!(message.sent_at), expected["sent_at"].clone()),
+        ("sent_at", value!(message.sent_at), value!(expected_sent_at)),
         ("status", value!(message.status.as_ref().map(|status| &status.status)), expected["status"].clone()),
     ];
     let is_compared = |name: &str| compared.is_none_or(|names| names.iter().any(|one| one == name));

@@ -117,6 +117,7 @@ impl Source {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
             ("form_generic", _) => (Channel::Form, "generic"),
+            ("typeform", _) => (Channel::Form, "typeform"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("github", _) => (Channel::Webhook, "github"),
             (_, "bearer" | "api_key") => (Channel::Webhook, "bearer"),

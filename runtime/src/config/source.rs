@@ -19,6 +19,7 @@ pub const CHANNELS: [&str; 5] = ["email", "sms", "whatsapp", "form", "webhook"];
 pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
     ("form", "generic"),
+    ("form", "typeform"),
     ("webhook", "standard"),
     ("webhook", "github"),
     ("webhook", "hmac"),
@@ -43,7 +44,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("email", "postmark"),
     ("email", "ses"),
     ("email", "mime"),
-    ("form", "typeform"),
     ("form", "tally"),
     ("form", "jotform"),
     ("webhook", "cloudevents"),

@@ -1,0 +1,88 @@
+//! Hosted forms: the kinds of question and of event that no sample has.
+
+use crate::support::Owned;
+use proto::{CanonicalMessage, Channel, Kind, Verified};
+use providers::{Identity, Record, SourceSettings, find};
+use serde_json::{Value, json};
+
+fn record(provider: &str, request: &Owned) -> Record {
+    let adapter = find(Channel::Form, provider).unwrap();
+    let normalized = adapter.normalize(&request.as_raw(adapter, Verified::Yes), &SourceSettings::default());
+    assert_eq!(normalized.parts, 1);
+    *normalized.elements.into_iter().next().unwrap().unwrap()
+}
+
+fn of_json(provider: &str, body: &Value) -> Record {
+    record(provider, &Owned::post("application/json", body.to_string()))
+}
+
+fn metadata(message: &CanonicalMessage) -> Value {
+    serde_json::from_str(message.metadata.get()).unwrap()
+}
+
+fn provided(id: &[&str]) -> Identity {
+    Identity::Provided(id.iter().map(|part| (*part).to_owned()).collect())
+}
+
+#[test]
+fn every_kind_of_typeform_answer_is_read() {
+    let answer = |kind: &str, value: Value, id: &str| json!({ "type": kind, kind: value, "field": { "id": id } });
+    let titled = |id: &str, title: &str| json!({ "id": id, "ref": format!("ref-{id}"), "title": title });
+    let in_group = json!({ "id": "g", "title": "Group", "type": "group",
+        "properties": { "fields": [titled("p", "Telefon"), titled("f", "Datei")] } });
+    let record = of_json(
+        "typeform",
+        &json!({
+            "event_id": "E1", "event_type": "form_response",
+            "form_response": {
+                "token": "T1", "form_id": "F1", "submitted_at": "2026-08-01T06:06:44Z", "hidden": { "order": "7" },
+                "variables": [{ "key": "score", "type": "number", "number": 4 }], "calculated": { "score": 9 },
+                "definition": { "title": "Kontakt", "fields": [titled("w", "Web"), titled("d", "Tag"), in_group] },
+                "answers": [
+                    answer("phone_number", json!("+49 30 901820"), "p"),
+                    answer("url", json!("https://example.org"), "w"),
+                    answer("date", json!("2026-08-01"), "d"),
+                    answer("file_url", json!("https://api.typeform.com/responses/files/1-plan.pdf"), "f"),
+                    answer("choice", json!({ "other": "Sonst" }), "unknown"),
+                    answer("choices", json!({ "labels": ["A"], "other": "B" }), "many"),
+                    answer("payment", json!({ "amount": "$1", "last4": "1234" }), "pay"),
+                    { "type": "new_kind", "signature": { "svg": "x" }, "field": { "id": "n", "ref": "new" } },
+                    { "type": "text", "text": "eins", "field": { "ref": "ref-d", "type": "short_text" } },
+                    7,
+                ],
+            },
+        }),
+    );
+    let message = &record.message;
+    assert_eq!(record.identity, provided(&["T1"]));
+    assert_eq!(message.sender.as_ref().unwrap().address.as_deref(), Some("+4930901820"));
+    assert_eq!(message.text.as_deref(), Some("eins"));
+    let url = "https://api.typeform.com/responses/files/1-plan.pdf";
+    assert_eq!(message.attachments[0].location.as_deref(), Some(url));
+    let metadata = metadata(message);
+    let fields = json!({
+        "Telefon": "+49 30 901820", "Web": "https://example.org", "Tag": "2026-08-01", "Datei": url, "unknown": "Sonst",
+        "many": ["A", "B"], "pay": { "amount": "$1", "last4": "1234" }, "new": { "signature": { "svg": "x" } },
+        "Tag (ref-d)": "eins",
+    });
+    assert_eq!(metadata["fields"], fields);
+    assert_eq!((&metadata["form_title"], &metadata["hidden"]["order"]), (&json!("Kontakt"), &json!("7")));
+    assert_eq!((&metadata["event_id"], &metadata["calculated"]["score"]), (&json!("E1"), &json!(9)));
+}
+
+#[test]
+fn a_typeform_event_that_is_no_complete_response_takes_nothing_from_the_response() {
+    let response = json!({ "token": "T1", "answers": [] });
+    let partial = json!({ "event_id": "E1", "event_type": "form_response_partial", "form_response": response });
+    let record = of_json("typeform", &partial);
+    assert_eq!(record.message.kind, Kind::Message);
+    assert_eq!(record.identity, provided(&["T1", "form_response_partial", "E1"]));
+
+    let record = of_json("typeform", &json!({ "event_id": "E2", "event_type": "new" }));
+    assert_eq!(record.message.kind, Kind::AccountEvent);
+    assert_eq!(record.message.status.as_ref().unwrap().status, "ignored");
+    assert_eq!(record.identity, provided(&["E2"]));
+
+    let record = of_json("typeform", &json!({ "form_response": { "answers": null } }));
+    assert_eq!(record.identity, Identity::None);
+}
