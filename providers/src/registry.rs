@@ -10,6 +10,7 @@ pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
     &form::generic::Generic,
     &form::typeform::Typeform,
+    &form::tally::Tally,
     &webhook::standard::Standard,
     &webhook::github::GitHub,
     &webhook::hmac::Hmac,

@@ -1,4 +1,5 @@
 //! Providers of web forms.
 
 pub(crate) mod generic;
+pub(crate) mod tally;
 pub(crate) mod typeform;

@@ -13,7 +13,7 @@ use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::answers::{self, Answer, Asks};
 use crate::read::draft::Draft;
 use crate::read::{body, check, json, media};
-use crate::record::{BadReason, Identity, Normalized, RawRequest};
+use crate::record::{BadReason, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
 use crate::scheme::hmac;
 use crate::settings::{Encoding, Scheme, SourceSettings};
@@ -95,13 +95,10 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     answers::keep(&mut draft, &event, &[("event_id", "event_id"), ("event_type", "event_type")]);
     let event_id = answers::text_of(&event, "event_id");
     let Some(Value::Object(response)) = event.get(RESPONSE) else {
-        draft.identity = event_id.clone().map_or(Identity::None, |id| Identity::Provided(vec![id]));
-        draft.provider_message_id = event_id;
-        draft.metadata.insert("fields".to_owned(), Value::Object(event));
-        let element = std::mem::take(&mut draft.content.element);
-        return Ok(draft.ignored(element));
+        return Ok(answers::ignored(draft, event, event_id));
     };
-    identify(&mut draft, &event, response, event_id);
+    let token = answers::text_of(response, "token");
+    answers::identify(&mut draft, token, answers::text_of(&event, "event_type"), RESPONSE, event_id);
     draft.sent_at = answers::time_of(response, "submitted_at");
     let titles = titles(response);
     let given = response.get("answers").and_then(Value::as_array).into_iter().flatten();
@@ -118,21 +115,6 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
         answers::keep(&mut draft, definition, &[("title", "form_title")]);
     }
     Ok(draft)
-}
-
-/// The token names the response. Of another kind of event (a response that is not complete), several may come for one.
-fn identify(draft: &mut Draft, event: &Map<String, Value>, response: &Map<String, Value>, event_id: Option<String>) {
-    let token = answers::text_of(response, "token");
-    let kind = answers::text_of(event, "event_type");
-    let complete = kind.as_deref().is_none_or(|kind| kind == RESPONSE);
-    draft.identity = match (&token, event_id) {
-        (Some(token), _) if complete => Identity::Provided(vec![token.clone()]),
-        (token, Some(event_id)) => {
-            Identity::Provided([token.clone(), kind, Some(event_id)].into_iter().flatten().collect())
-        }
-        (_, None) => Identity::None,
-    };
-    draft.provider_message_id = token;
 }
 
 /// The titles of the questions by id and by reference, those in groups too.

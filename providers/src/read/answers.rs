@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::draft::Draft;
 use super::{address, fields};
 use crate::dedup::canonical_json;
+use crate::record::Identity;
 use crate::settings::SourceSettings;
 
 /// What a question asks for.
@@ -52,6 +53,33 @@ pub(crate) fn fill(draft: &mut Draft, answers: Vec<Answer>, settings: &SourceSet
     let fields = Value::Object(map);
     draft.content.fields = Some(canonical_json(&fields));
     draft.metadata.insert("fields".to_owned(), fields);
+}
+
+/// The id of the response is its identity, as long as the event is of the kind that comes once for each; of any other,
+/// such as one for a response that is not complete, several may come, and only the event's own id tells them apart.
+pub(crate) fn identify(
+    draft: &mut Draft,
+    id: Option<String>,
+    kind: Option<String>,
+    kind_of_responses: &str,
+    event_id: Option<String>,
+) {
+    let is_response = kind.as_deref().is_none_or(|kind| kind == kind_of_responses);
+    draft.identity = match (&id, event_id) {
+        (Some(id), _) if is_response => Identity::Provided(vec![id.clone()]),
+        (id, Some(event_id)) => Identity::Provided([id.clone(), kind, Some(event_id)].into_iter().flatten().collect()),
+        (_, None) => Identity::None,
+    };
+    draft.provider_message_id = id;
+}
+
+/// An event that holds no form, kept whole.
+pub(crate) fn ignored(mut draft: Draft, event: Map<String, Value>, event_id: Option<String>) -> Draft {
+    draft.identity = event_id.clone().map_or(Identity::None, |id| Identity::Provided(vec![id]));
+    draft.provider_message_id = event_id;
+    draft.metadata.insert("fields".to_owned(), Value::Object(event));
+    let element = std::mem::take(&mut draft.content.element);
+    draft.ignored(element)
 }
 
 /// A file that the provider keeps.

@@ -86,3 +86,61 @@ fn a_typeform_event_that_is_no_complete_response_takes_nothing_from_the_response
     let record = of_json("typeform", &json!({ "form_response": { "answers": null } }));
     assert_eq!(record.identity, Identity::None);
 }
+
+#[test]
+fn every_kind_of_tally_answer_is_read() {
+    let options = json!([{ "id": "o1", "text": "Rot" }, { "id": "o2", "text": "Blau" }]);
+    let field = |label: &str, kind: &str, value: Value| json!({ "key": format!("question_{label}"), "label": label, "type": kind, "value": value, "options": options });
+    let record = of_json(
+        "tally",
+        &json!({
+            "eventId": "E1", "eventType": "FORM_RESPONSE", "createdAt": "2026-08-01T06:06:45.000Z",
+            "data": {
+                "responseId": "R1", "submissionId": "S1", "formId": "F1", "formName": "Kontakt",
+                "createdAt": "2026-08-01T06:06:44.000Z",
+                "fields": [
+                    { "key": "k1", "label": "Vorname", "type": "INPUT_TEXT", "value": "Ida" },
+                    { "key": "k2", "label": "Anliegen", "type": "TEXTAREA", "value": "Hallo" },
+                    { "key": "k3", "label": "Post", "type": "INPUT_EMAIL", "value": "ida@Example.ORG" },
+                    field("one", "DROPDOWN", json!("o1")),
+                    field("many", "CHECKBOXES", json!(["o2", "o1", "gone"])),
+                    { "key": "k_o2", "label": "many (Blau)", "type": "CHECKBOXES", "value": true },
+                    { "key": "k4", "label": "grid", "type": "MATRIX", "value": { "r1": ["c1"] },
+                      "rows": [{ "id": "r1", "text": "Zeile" }], "columns": [{ "id": "c1", "text": "Spalte" }] },
+                    { "key": "k5", "label": "none", "type": "FILE_UPLOAD", "value": null },
+                    { "key": "k6", "label": "stars", "type": "RATING", "value": 4 },
+                    { "key": "k7", "label": "sign", "type": "SIGNATURE",
+                      "value": [{ "name": "s.png", "url": "https://x.example/s.png", "mimeType": "image/png", "size": 9 }] },
+                    { "key": "k8", "label": null, "type": "HIDDEN_FIELDS", "value": "7" },
+                    7,
+                ],
+            },
+        }),
+    );
+    let message = &record.message;
+    assert_eq!(record.identity, provided(&["S1"]));
+    assert_eq!(message.provider_message_id.as_deref(), Some("S1"));
+    assert_eq!(message.text.as_deref(), Some("Hallo"));
+    assert_eq!(message.sender.as_ref().unwrap().address.as_deref(), Some("ida@example.org"));
+    assert_eq!(message.sent_at.unwrap().to_string(), "2026-08-01T06:06:44.000Z");
+    assert_eq!((message.attachments[0].filename.as_deref(), message.attachments[0].size), (Some("s.png"), Some(9)));
+    let metadata = metadata(message);
+    let fields = json!({
+        "Vorname": "Ida", "Anliegen": "Hallo", "Post": "ida@Example.ORG", "one": "Rot", "many": ["Blau", "Rot", "gone"],
+        "many (Blau)": true, "grid": { "Zeile": ["Spalte"] }, "none": null, "stars": 4, "sign": ["s.png"], "k8": "7",
+    });
+    assert_eq!(metadata["fields"], fields);
+    assert_eq!((&metadata["form_id"], &metadata["form_title"]), (&json!("F1"), &json!("Kontakt")));
+}
+
+#[test]
+fn a_tally_event_without_a_form_is_ignored_and_kept() {
+    let record = of_json("tally", &json!({ "eventId": "E2", "eventType": "NEW", "data": { "x": 1 } }));
+    assert_eq!(record.message.kind, Kind::AccountEvent);
+    assert_eq!(metadata(&record.message)["fields"]["data"], json!({ "x": 1 }));
+    let record = of_json(
+        "tally",
+        &json!({ "eventId": "E3", "eventType": "NEW", "data": { "fields": [], "submissionId": "S" } }),
+    );
+    assert_eq!(record.identity, provided(&["S", "NEW", "E3"]));
+}

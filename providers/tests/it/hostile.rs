@@ -119,6 +119,7 @@ fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
         (Channel::Form, "generic", "se&cret=", Scheme::default(), false),
         (Channel::Form, "generic", "secret", hmac.clone(), true),
         (Channel::Form, "typeform", "secret", Scheme::default(), true),
+        (Channel::Form, "tally", "secret", Scheme::default(), true),
         (Channel::Webhook, "standard", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", Scheme::default(), true),
         (Channel::Webhook, "standard", private, Scheme::default(), true),
         (Channel::Webhook, "github", "secret", Scheme::default(), true),

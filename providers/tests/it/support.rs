@@ -118,6 +118,7 @@ impl Source {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("typeform", _) => (Channel::Form, "typeform"),
+            ("tally", _) => (Channel::Form, "tally"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("github", _) => (Channel::Webhook, "github"),
             (_, "bearer" | "api_key") => (Channel::Webhook, "bearer"),

@@ -20,6 +20,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
     ("form", "generic"),
     ("form", "typeform"),
+    ("form", "tally"),
     ("webhook", "standard"),
     ("webhook", "github"),
     ("webhook", "hmac"),
@@ -44,7 +45,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("email", "postmark"),
     ("email", "ses"),
     ("email", "mime"),
-    ("form", "tally"),
     ("form", "jotform"),
     ("webhook", "cloudevents"),
 ];
