@@ -11,6 +11,7 @@ pub const ALL: &[&dyn Adapter] = &[
     &form::generic::Generic,
     &form::typeform::Typeform,
     &form::tally::Tally,
+    &form::jotform::Jotform,
     &webhook::standard::Standard,
     &webhook::github::GitHub,
     &webhook::hmac::Hmac,

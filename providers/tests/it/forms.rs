@@ -144,3 +144,66 @@ fn a_tally_event_without_a_form_is_ignored_and_kept() {
     );
     assert_eq!(record.identity, provided(&["S", "NEW", "E3"]));
 }
+
+/// A submission as Jotform posts it.
+fn jotform(answers: &str) -> Owned {
+    let fields = [
+        ("formID", "F1"),
+        ("submissionID", "S1"),
+        ("formTitle", "Kontakt"),
+        ("ip", "192.0.2.1"),
+        ("webhookURL", "https://in.example.com/v1/form/contact?key=hush"),
+        ("customTitle", "x"),
+        ("rawRequest", answers),
+    ];
+    let part = |(name, value): (&str, &str)| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    Owned::post("multipart/form-data; boundary=b", format!("{}--b--\r\n", fields.map(part).concat()))
+}
+
+#[test]
+fn a_jotform_submission_is_read_by_the_names_of_its_questions() {
+    let answers = json!({
+        "slug": "submit/1", "q3_name": { "first": "Ida", "last": "Holm" }, "q4_email4": "ida@Example.ORG",
+        "q5_message": "Größe L 😅", "q6_phone": { "full": "+49 30 901820" }, "q7_subject": "Hose",
+        "plan": ["https://www.jotform.com/uploads/u/F1/S1/plan.pdf"], "q8_days": ["Mo", "Di"], "q9_none": [],
+    });
+    let record = record("jotform", &jotform(&answers.to_string()));
+    let message = &record.message;
+    assert_eq!(record.identity, provided(&["S1"]));
+    assert_eq!(message.provider_message_id.as_deref(), Some("S1"));
+    assert_eq!((message.text.as_deref(), message.subject.as_deref()), (Some("Größe L 😅"), Some("Hose")));
+    let sender = message.sender.as_ref().unwrap();
+    assert_eq!((sender.address.as_deref(), sender.name.as_deref()), (Some("ida@example.org"), Some("Ida Holm")));
+    assert_eq!(message.attachments.len(), 1);
+    assert!(message.attachments[0].location.as_deref().unwrap().ends_with("/plan.pdf"));
+    let metadata = metadata(message);
+    assert_eq!(metadata["fields"], answers);
+    assert_eq!((&metadata["form_id"], &metadata["form_title"]), (&json!("F1"), &json!("Kontakt")));
+    assert_eq!(metadata["request"], json!({ "customTitle": "x" }));
+}
+
+#[test]
+fn the_secret_in_jotform_s_url_does_not_get_into_a_record() {
+    for answers in ["{}", "no JSON"] {
+        let message = record("jotform", &jotform(answers)).message;
+        assert!(!serde_json::to_string(&message).unwrap().contains("hush"), "{answers}");
+        assert_eq!(metadata(&message)["webhook_url"], "https://in.example.com/v1/form/contact");
+    }
+}
+
+#[test]
+fn a_jotform_submission_whose_answers_cannot_be_read_is_kept() {
+    let record = record("jotform", &jotform("{\"q1_a\":"));
+    assert_eq!(record.identity, provided(&["S1"]));
+    assert_eq!(metadata(&record.message)["fields"]["rawRequest"], "{\"q1_a\":");
+}
+
+#[test]
+fn a_jotform_phone_stands_in_for_a_missing_address() {
+    let body = "submissionID=S2&rawRequest=%7B%22q1_phoneNumber%22%3A%7B%22area%22%3A%22%2B49%22%2C%22phone%22%3A%22301234567%22%7D%7D";
+    let record = record("jotform", &Owned::post("application/x-www-form-urlencoded", body));
+    assert_eq!(record.message.sender.unwrap().address.as_deref(), Some("+49301234567"));
+    assert_eq!(record.identity, provided(&["S2"]));
+}

@@ -21,6 +21,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("form", "generic"),
     ("form", "typeform"),
     ("form", "tally"),
+    ("form", "jotform"),
     ("webhook", "standard"),
     ("webhook", "github"),
     ("webhook", "hmac"),
@@ -45,7 +46,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("email", "postmark"),
     ("email", "ses"),
     ("email", "mime"),
-    ("form", "jotform"),
     ("webhook", "cloudevents"),
 ];
 

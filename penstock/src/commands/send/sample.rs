@@ -18,6 +18,7 @@ const FILES: &[(&str, &str)] = &[
     ("form-multipart", include_str!("../../../samples/form-multipart.http")),
     ("typeform-response", include_str!("../../../samples/typeform-response.http")),
     ("tally-response", include_str!("../../../samples/tally-response.http")),
+    ("jotform-submission", include_str!("../../../samples/jotform-submission.http")),
     ("standard-json", include_str!("../../../samples/standard-json.http")),
     ("github-issue", include_str!("../../../samples/github-issue.http")),
     ("github-ping", include_str!("../../../samples/github-ping.http")),
