@@ -8,6 +8,7 @@ use crate::{form, sms, webhook};
 /// Every adapter.
 pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
+    &sms::sinch::Sinch,
     &form::generic::Generic,
     &form::typeform::Typeform,
     &form::tally::Tally,

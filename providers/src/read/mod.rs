@@ -14,3 +14,4 @@ pub(crate) mod form;
 pub(crate) mod json;
 pub(crate) mod media;
 pub(crate) mod multipart;
+pub(crate) mod number;

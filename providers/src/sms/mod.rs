@@ -1,3 +1,4 @@
 //! Providers of SMS and MMS.
 
+pub(crate) mod sinch;
 pub(crate) mod twilio;

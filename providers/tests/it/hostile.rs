@@ -116,6 +116,7 @@ fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
     let private = "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let sources = [
         (Channel::Sms, "twilio", "token", Scheme::default(), true),
+        (Channel::Sms, "sinch", "secret", Scheme::default(), true),
         (Channel::Form, "generic", "se&cret=", Scheme::default(), false),
         (Channel::Form, "generic", "secret", hmac.clone(), true),
         (Channel::Form, "typeform", "secret", Scheme::default(), true),

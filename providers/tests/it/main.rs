@@ -11,5 +11,6 @@ mod forms;
 mod hostile;
 mod keys;
 mod payloads;
+mod sms;
 mod support;
 mod vectors;

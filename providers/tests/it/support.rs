@@ -116,6 +116,7 @@ impl Source {
     pub(crate) fn of_vector(vector: &Value) -> Self {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
+            ("sinch", _) => (Channel::Sms, "sinch"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("typeform", _) => (Channel::Form, "typeform"),
             ("tally", _) => (Channel::Form, "tally"),

@@ -18,6 +18,7 @@ pub const CHANNELS: [&str; 5] = ["email", "sms", "whatsapp", "form", "webhook"];
 /// Channel and provider of every adapter there is.
 pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
+    ("sms", "sinch"),
     ("form", "generic"),
     ("form", "typeform"),
     ("form", "tally"),
@@ -37,7 +38,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("sms", "messagebird"),
     ("sms", "bird"),
     ("sms", "plivo"),
-    ("sms", "sinch"),
     ("whatsapp", "meta"),
     ("whatsapp", "twilio"),
     ("whatsapp", "360dialog"),

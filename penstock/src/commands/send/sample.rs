@@ -11,6 +11,8 @@ const FILES: &[(&str, &str)] = &[
     ("twilio-text", include_str!("../../../samples/twilio-text.http")),
     ("twilio-mms", include_str!("../../../samples/twilio-mms.http")),
     ("twilio-status", include_str!("../../../samples/twilio-status.http")),
+    ("sinch-text", include_str!("../../../samples/sinch-text.http")),
+    ("sinch-report", include_str!("../../../samples/sinch-report.http")),
     ("meta-text", include_str!("../../../samples/meta-text.http")),
     ("mailgun-store", include_str!("../../../samples/mailgun-store.http")),
     ("form-urlencoded", include_str!("../../../samples/form-urlencoded.http")),
