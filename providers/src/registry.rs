@@ -9,6 +9,7 @@ use crate::{form, sms, webhook};
 pub const ALL: &[&dyn Adapter] = &[
     &sms::twilio::Twilio,
     &sms::sinch::Sinch,
+    &sms::plivo::Plivo,
     &form::generic::Generic,
     &form::typeform::Typeform,
     &form::tally::Tally,

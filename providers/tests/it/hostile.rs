@@ -117,6 +117,7 @@ fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
     let sources = [
         (Channel::Sms, "twilio", "token", Scheme::default(), true),
         (Channel::Sms, "sinch", "secret", Scheme::default(), true),
+        (Channel::Sms, "plivo", "token", Scheme::default(), true),
         (Channel::Form, "generic", "se&cret=", Scheme::default(), false),
         (Channel::Form, "generic", "secret", hmac.clone(), true),
         (Channel::Form, "typeform", "secret", Scheme::default(), true),
@@ -134,7 +135,8 @@ fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
     let now = now(&serde_json::json!({ "now": 1_785_564_409 }));
     for (channel, provider, secret, scheme, covers_body) in sources {
         let source = Source::new(channel, provider, &[secret], scheme);
-        for content_type in ["application/json", "application/x-www-form-urlencoded"] {
+        let sent = ["application/json", "application/x-www-form-urlencoded"].into_iter();
+        for content_type in sent.filter(|sent| source.adapter.contract().accepts(Some(sent))) {
             let mut request = Owned::post(content_type, "a=1");
             let signed = source.adapter.sign(&request.as_request(), &source.keyring, &source.scheme, now).unwrap();
             request.headers.extend(signed.headers);

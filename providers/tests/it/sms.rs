@@ -154,3 +154,56 @@ fn what_sinch_may_add_is_ignored_and_kept() {
         assert_eq!(metadata(&record.message)["fields"]["x"], 1);
     }
 }
+
+fn plivo(body: &str) -> Record {
+    let request = Owned::post("application/x-www-form-urlencoded", body.to_owned());
+    let [record] = records("plivo", &request).try_into().unwrap();
+    record
+}
+
+#[test]
+fn plivo_media_come_in_the_order_of_their_numbers_and_the_text_is_where_it_is() {
+    let media: Vec<String> =
+        (0..12).map(|number| format!("Media{number}=https%3A%2F%2Fm.example%2F{number}")).collect();
+    let body =
+        format!("MessageUUID=M1&Type=whatsapp&Text=&Body=look&MediaCount=12&ContentType=image&{}", media.join("&"));
+    let record = plivo(&body);
+    let locations: Vec<_> = record.message.attachments.iter().map(|file| file.location.clone().unwrap()).collect();
+    assert_eq!(locations, (0..12).map(|number| format!("https://m.example/{number}")).collect::<Vec<_>>());
+    assert_eq!(record.message.text.as_deref(), Some("look"));
+    let metadata = metadata(&record.message);
+    assert_eq!((&metadata["media_count"], &metadata["content_type"]), (&json!(12), &json!("image")));
+    assert_eq!((&metadata["type"], &metadata["media0"]), (&json!("whatsapp"), &Value::Null));
+    assert_eq!(plivo("MessageUUID=M1&Text=").message.text.as_deref(), Some(""));
+    assert_eq!(plivo("MessageUUID=M1&Text=a&Body=b").message.text.as_deref(), Some("a"));
+    assert_eq!(plivo("MessageUUID=M1&Media1=x").message.text, None);
+}
+
+#[test]
+fn a_plivo_report_is_told_by_id_state_and_recipient() {
+    let report =
+        "MessageUUID=M1&ParentMessageUUID=M0&Status=delivered&To=14155557225&From=54321&ErrorCode=&PartInfo=1+of+2";
+    let record = plivo(report);
+    assert_eq!(record.identity, provided(&["M1", "delivered", "14155557225"]));
+    let status = record.message.status.as_ref().unwrap();
+    assert_eq!((status.status.as_str(), status.error_code.as_deref()), ("delivered", None));
+    assert_eq!(status.recipient.as_deref(), Some("+14155557225"));
+    assert_eq!(record.message.sender.as_ref().unwrap().address.as_deref(), Some("54321"));
+    let metadata = metadata(&record.message);
+    assert_eq!((&metadata["parent_message_uuid"], &metadata["part_info"]), (&json!("M0"), &json!("1 of 2")));
+}
+
+#[test]
+fn plivo_parameters_may_be_in_the_query_and_without_an_id_a_text_is_kept() {
+    let mut request = Owned::post("application/x-www-form-urlencoded", "Text=unsigned");
+    request.method = http::Method::GET;
+    request.url = "https://in.example.com/v1/sms/test?MessageUUID=M1&Text=Hi&MessageIntent=optout".to_owned();
+    let [record] = records("plivo", &request).try_into().unwrap();
+    assert_eq!((record.identity, record.message.text.as_deref()), (provided(&["M1"]), Some("Hi")));
+    assert_eq!(metadata(&record.message)["message_intent"], "optout");
+
+    let record = plivo("Text=Hi&From=14155557225");
+    assert_eq!((record.identity, record.message.kind), (Identity::None, Kind::Message));
+    let record = plivo("x=1");
+    assert_eq!(record.message.status.unwrap().status, "ignored");
+}

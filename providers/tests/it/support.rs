@@ -116,6 +116,7 @@ impl Source {
     pub(crate) fn of_vector(vector: &Value) -> Self {
         let (channel, provider) = match (text(vector, "/provider"), text(vector, "/scheme")) {
             ("twilio" | "twilio_whatsapp", _) => (Channel::Sms, "twilio"),
+            ("plivo", _) => (Channel::Sms, "plivo"),
             ("sinch", _) => (Channel::Sms, "sinch"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("typeform", _) => (Channel::Form, "typeform"),
@@ -146,6 +147,8 @@ fn secrets(keys: &Value) -> Vec<String> {
 fn scheme(vector: &Value) -> Scheme {
     let config = &vector["config"];
     let header = config["header"].as_str().or_else(|| vector["keys"]["header"].as_str());
+    // V2 counts only where it is asked for.
+    let header = if text(vector, "/scheme") == "plivo_v2" { Some("X-Plivo-Signature-V2") } else { header };
     Scheme {
         header: header.map(str::to_owned),
         algorithm: match (text(vector, "/scheme"), text(config, "/algorithm")) {

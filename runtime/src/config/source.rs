@@ -19,6 +19,7 @@ pub const CHANNELS: [&str; 5] = ["email", "sms", "whatsapp", "form", "webhook"];
 pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "twilio"),
     ("sms", "sinch"),
+    ("sms", "plivo"),
     ("form", "generic"),
     ("form", "typeform"),
     ("form", "tally"),
@@ -37,7 +38,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("sms", "vonage-messages"),
     ("sms", "messagebird"),
     ("sms", "bird"),
-    ("sms", "plivo"),
     ("whatsapp", "meta"),
     ("whatsapp", "twilio"),
     ("whatsapp", "360dialog"),

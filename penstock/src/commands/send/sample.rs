@@ -13,6 +13,8 @@ const FILES: &[(&str, &str)] = &[
     ("twilio-status", include_str!("../../../samples/twilio-status.http")),
     ("sinch-text", include_str!("../../../samples/sinch-text.http")),
     ("sinch-report", include_str!("../../../samples/sinch-report.http")),
+    ("plivo-text", include_str!("../../../samples/plivo-text.http")),
+    ("plivo-status", include_str!("../../../samples/plivo-status.http")),
     ("meta-text", include_str!("../../../samples/meta-text.http")),
     ("mailgun-store", include_str!("../../../samples/mailgun-store.http")),
     ("form-urlencoded", include_str!("../../../samples/form-urlencoded.http")),
