@@ -46,7 +46,8 @@ pub(crate) fn fill_from(draft: &mut Draft) {
     }
 }
 
-fn text(map: &Map<String, Value>, settings: &SourceSettings) -> Option<String> {
+/// The text: from the fields that the source names, or else from those that usually hold one.
+pub(crate) fn text(map: &Map<String, Value>, settings: &SourceSettings) -> Option<String> {
     if settings.text_fields.is_empty() {
         return first(map, &TEXT);
     }
@@ -54,14 +55,15 @@ fn text(map: &Map<String, Value>, settings: &SourceSettings) -> Option<String> {
     first(map, &named)
 }
 
-fn sender(map: &Map<String, Value>) -> Option<Party> {
+/// Who filled it in, by the names that such fields usually have.
+pub(crate) fn sender(map: &Map<String, Value>) -> Option<Party> {
     let address = first(map, &EMAIL).and_then(|text| address::email(&text));
     let address = address.or_else(|| first(map, &PHONE).and_then(|text| address::phone(&text)))?;
     Some(Party { address: Some(address), name: first(map, &["name"]) })
 }
 
 /// The first of these fields that is there and not empty, whatever the case of its name.
-fn first(map: &Map<String, Value>, names: &[&str]) -> Option<String> {
+pub(crate) fn first(map: &Map<String, Value>, names: &[&str]) -> Option<String> {
     let value = |name: &str| reach(map, name).and_then(as_text).filter(|text| !text.is_empty());
     names.iter().find_map(|name| value(name)).map(str::to_owned)
 }

@@ -3,6 +3,7 @@
 //! noted as a [`proto::Truncation`].
 
 pub(crate) mod address;
+pub(crate) mod answers;
 pub(crate) mod body;
 pub(crate) mod charset;
 pub(crate) mod check;
@@ -16,4 +17,5 @@ pub(crate) mod moment;
 pub(crate) mod msisdn;
 pub(crate) mod multipart;
 pub(crate) mod names;
+pub(crate) mod number;
 pub(crate) mod parameters;

@@ -8,9 +8,11 @@
 )]
 
 mod cloudevents;
+mod forms;
 mod hostile;
 mod keys;
 mod payloads;
+mod sinch_plivo;
 mod sms;
 mod support;
 mod vectors;

@@ -35,7 +35,10 @@ fn source(payload: &Value, secrets: &Value) -> Source {
             let token = secret("/twilio_whatsapp/auth_token");
             Source::new(Channel::WhatsApp, "twilio", &[&token], Scheme::default())
         }
+        "plivo" => Source::new(Channel::Sms, "plivo", &[&secret("/plivo/auth_token")], Scheme::default()),
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
+        "typeform" => Source::new(Channel::Form, "typeform", &[&secret("/typeform/secret")], Scheme::default()),
+        "tally" => Source::new(Channel::Form, "tally", &[&secret("/tally/secret")], Scheme::default()),
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
         "cloudevents" => {
             Source::new(Channel::Webhook, "cloudevents", &[&secret("/cloudevents/bearer")], Scheme::default())
@@ -118,7 +121,9 @@ fn differences(element: &Element, expected: &Value, compared: Option<&Vec<Value>
         .attachments
         .iter()
         .map(|file| {
-            assert_eq!(file.blake3.is_some(), file.size.is_some(), "bytes that came have a hash and a size");
+            let came = file.location.is_none();
+            assert_eq!(file.blake3.is_some(), came, "bytes that came have a hash");
+            assert!(!came || file.size.is_some(), "bytes that came have a size");
             value!([file.filename, file.content_type, file.size, file.disposition, file.location])
         })
         .collect();

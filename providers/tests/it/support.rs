@@ -123,7 +123,11 @@ impl Source {
             ("messagebird", "messagebird_jwt" | "messagebird_legacy_hmac") => (Channel::Sms, "messagebird"),
             ("messagebird", "bird_hmac") => (Channel::Sms, "bird"),
             ("360dialog", _) => (Channel::WhatsApp, "360dialog"),
+            ("plivo", _) => (Channel::Sms, "plivo"),
+            ("sinch", _) => (Channel::Sms, "sinch"),
             ("form_generic", _) => (Channel::Form, "generic"),
+            ("typeform", _) => (Channel::Form, "typeform"),
+            ("tally", _) => (Channel::Form, "tally"),
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("cloudevents", _) => (Channel::Webhook, "cloudevents"),
             ("github", _) => (Channel::Webhook, "github"),
@@ -166,6 +170,8 @@ fn secrets(keys: &Value) -> Vec<String> {
 fn scheme(vector: &Value) -> Scheme {
     let config = &vector["config"];
     let header = config["header"].as_str().or_else(|| vector["keys"]["header"].as_str());
+    // V2 counts only where it is asked for.
+    let header = if text(vector, "/scheme") == "plivo_v2" { Some("X-Plivo-Signature-V2") } else { header };
     Scheme {
         header: header.map(str::to_owned),
         algorithm: match (text(vector, "/scheme"), text(config, "/algorithm")) {

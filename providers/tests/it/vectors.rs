@@ -137,6 +137,9 @@ fn a_verdict_says_what_is_wrong() {
     assert_eq!(verdict("messagebird", "no_url_hash"), Verdict::Wrong(Flaw::Unbound));
     assert_eq!(verdict("messagebird", "future_nbf"), Verdict::Wrong(Flaw::Early));
     assert_eq!(verdict("messagebird", "rotated_old_key_accepted"), Verdict::Fits { secret: 1 });
+    assert_eq!(verdict("plivo", "v3_missing_nonce"), Verdict::Wrong(Flaw::Missing));
+    assert_eq!(verdict("plivo", "v3_wrong_nonce"), Verdict::Wrong(Flaw::Mismatch));
+    assert_eq!(verdict("plivo", "v3_rotated_old_token_accepted"), Verdict::Fits { secret: 1 });
     assert_eq!(verdict("standard_webhooks", "future_301s"), Verdict::Wrong(Flaw::Early));
     assert_eq!(verdict("standard_webhooks", "no_version_prefix"), Verdict::Wrong(Flaw::Malformed));
     assert_eq!(verdict("standard_webhooks", "tampered"), Verdict::Wrong(Flaw::Mismatch));
@@ -154,6 +157,7 @@ fn a_signature_that_is_there_twice_is_refused() {
             name.ends_with("-signature")
                 || name.ends_with("-signature-256")
                 || name.ends_with("-signature-jwt")
+                || (name.starts_with("x-plivo-signature") && !name.ends_with("-nonce"))
                 || name == "authorization"
                 || name == "x-api-key"
         };

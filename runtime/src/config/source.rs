@@ -22,10 +22,15 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("sms", "vonage-messages"),
     ("sms", "messagebird"),
     ("sms", "bird"),
+    ("sms", "sinch"),
+    ("sms", "plivo"),
     ("whatsapp", "meta"),
     ("whatsapp", "360dialog"),
     ("whatsapp", "twilio"),
     ("form", "generic"),
+    ("form", "typeform"),
+    ("form", "tally"),
+    ("form", "jotform"),
     ("webhook", "standard"),
     ("webhook", "github"),
     ("webhook", "hmac"),
@@ -36,18 +41,8 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 ];
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
-const PLANNED: &[(&str, &str)] = &[
-    ("sms", "plivo"),
-    ("sms", "sinch"),
-    ("email", "sendgrid"),
-    ("email", "mailgun"),
-    ("email", "postmark"),
-    ("email", "ses"),
-    ("email", "mime"),
-    ("form", "typeform"),
-    ("form", "tally"),
-    ("form", "jotform"),
-];
+const PLANNED: &[(&str, &str)] =
+    &[("email", "sendgrid"), ("email", "mailgun"), ("email", "postmark"), ("email", "ses"), ("email", "mime")];
 
 /// One sender: `POST /v1/{channel}/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
