@@ -17,5 +17,4 @@ pub(crate) mod moment;
 pub(crate) mod msisdn;
 pub(crate) mod multipart;
 pub(crate) mod names;
-pub(crate) mod number;
 pub(crate) mod parameters;

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use proto::canonical::StatusFields;
-use proto::{Attachment, Channel, Kind, Millis, Party, Recipient};
+use proto::{Attachment, Channel, Kind, Millis};
 use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, Signed};
@@ -15,7 +15,7 @@ use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
 use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
-use crate::read::{body, check, json, media, number};
+use crate::read::{body, check, json, media, msisdn};
 use crate::record::{BadElement, BadReason, Identity, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
 use crate::scheme::mac;
@@ -164,7 +164,7 @@ fn message(mut event: Map<String, Value>, kind: &str) -> Draft {
     draft.identity = draft.provider_message_id.clone().map_or(Identity::None, |id| Identity::Provided(vec![id]));
     draft.sent_at = time(&event, "sent_at").or_else(|| time(&event, "received_at"));
     let (from, to) = (take(&mut event, "from"), take(&mut event, "to"));
-    parties(&mut draft, from, to);
+    msisdn::parties(&mut draft, from, to);
     match (kind, event.remove("body")) {
         ("mo_binary", Some(Value::String(body))) => read_binary(&mut draft, body, &event),
         ("mo_media", Some(Value::Object(body))) => read_media(&mut draft, body),
@@ -177,18 +177,6 @@ fn message(mut event: Map<String, Value>, kind: &str) -> Draft {
     draft.content.subject.clone_from(&draft.subject);
     rest(&mut draft, event);
     draft
-}
-
-fn parties(draft: &mut Draft, from: Option<String>, to: Option<String>) {
-    for (name, written) in [("from_raw", &from), ("to_raw", &to)] {
-        if let Some(written) = written.as_ref().filter(|text| number::international(text).as_ref() != Some(*text)) {
-            draft.metadata.insert(name.to_owned(), Value::String(written.clone()));
-        }
-    }
-    draft.sender = from.as_deref().and_then(number::international).map(Party::of);
-    draft.recipients = to.as_deref().and_then(number::international).map(Recipient::to).into_iter().collect();
-    draft.content.sender = from;
-    draft.content.recipients = to.into_iter().collect();
 }
 
 /// The bytes become an attachment. The user data header says whether they are one part of several.
@@ -329,7 +317,7 @@ fn status(report: &Map<String, Value>, batch: Option<&Value>, to: Option<String>
         draft.identity = Identity::Provided(vec![batch.clone(), to.clone().unwrap_or_default(), state.clone()]);
     }
     draft.provider_message_id = batch;
-    parties(&mut draft, from, to);
+    msisdn::parties(&mut draft, from, to);
     draft.sent_at = time(report, "at");
     let code = report.get("code").map(|code| code.as_str().map_or_else(|| code.to_string(), str::to_owned));
     if let Some(code) = &code {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use proto::canonical::StatusFields;
-use proto::{Attachment, Channel, Kind, Millis, Party, Recipient};
+use proto::{Attachment, Channel, Kind, Millis};
 use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
@@ -17,7 +17,7 @@ use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::form::Fields;
-use crate::read::{body, check, form, media, number};
+use crate::read::{body, check, form, media, msisdn};
 use crate::record::{BadReason, Identity, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
 use crate::settings::{Scheme, SourceSettings};
@@ -104,7 +104,7 @@ fn read(fields: Fields) -> Draft {
     let mut take = |name: &str| parameters.remove(name).filter(|value| !value.is_empty());
     draft.provider_message_id = take("MessageUUID");
     let (from, to, status) = (take("From"), take("To"), take("Status"));
-    parties(&mut draft, from, to);
+    msisdn::parties(&mut draft, from, to);
     let is_message = ["Text", "Body"].iter().any(|name| parameters.contains_key(*name));
     match (draft.provider_message_id.clone(), status) {
         (id, Some(status)) => read_status(&mut draft, id, status, &mut parameters),
@@ -116,18 +116,6 @@ fn read(fields: Fields) -> Draft {
     }
     rest(&mut draft, parameters);
     draft
-}
-
-fn parties(draft: &mut Draft, from: Option<String>, to: Option<String>) {
-    for (name, written) in [("from_raw", &from), ("to_raw", &to)] {
-        if let Some(written) = written.as_ref().filter(|text| number::international(text).as_ref() != Some(*text)) {
-            draft.metadata.insert(name.to_owned(), Value::String(written.clone()));
-        }
-    }
-    draft.sender = from.as_deref().and_then(number::international).map(Party::of);
-    draft.recipients = to.as_deref().and_then(number::international).map(Recipient::to).into_iter().collect();
-    draft.content.sender = from;
-    draft.content.recipients = to.into_iter().collect();
 }
 
 /// Statuses come repeated and out of order: the id, the state and the recipient tell them apart.
