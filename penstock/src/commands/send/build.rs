@@ -132,6 +132,7 @@ fn joined<const N: usize>(pieces: [Option<&str>; N]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::commands::send::sample;
+    use http_body_util::BodyExt as _;
     use proto::header::Pair;
     use providers::Verdict;
     use runtime::config::{Environment, Need, Requirements};
@@ -149,6 +150,12 @@ mod tests {
         provider = "twilio"
         secrets = [{ value = "test-secret" }]
         public_url = "https://other.example.com/hook?team=a"
+        [[sources]]
+        name = "texts"
+        channel = "sms"
+        provider = "vonage"
+        algorithm = "sha256"
+        secrets = [{ value = "test-secret" }]
         [[sources]]
         name = "contact"
         channel = "form"
@@ -182,8 +189,9 @@ mod tests {
             request.headers().iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())).collect();
         let query = request.uri().query();
         let url = query.map_or_else(|| url.to_owned(), |query| format!("{url}?{query}"));
-        let seen =
-            providers::Request { method: request.method(), url: &url, query, headers: &headers, body: &unsigned.body };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let body = runtime.block_on(request.body().clone().collect()).unwrap().to_bytes();
+        let seen = providers::Request { method: request.method(), url: &url, query, headers: &headers, body: &body };
         player.adapter.authenticate(&seen, &player.keyring, &player.scheme, now)
     }
 
@@ -192,6 +200,7 @@ mod tests {
         for (name, url) in [
             ("support", "https://in.example.com/v1/sms/support"),
             ("moved", "https://other.example.com/hook"),
+            ("texts", "https://in.example.com/v1/sms/texts"),
             ("contact", "https://in.example.com/v1/form/contact"),
             ("orders", "https://in.example.com/v1/webhook/orders"),
         ] {
