@@ -97,6 +97,9 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     draft.sent_at = answers::time_of(data, "createdAt").or_else(|| answers::time_of(&event, "createdAt"));
     let fields = data.get("fields").and_then(Value::as_array).into_iter().flatten();
     let fields: Vec<&Map<String, Value>> = fields.filter_map(Value::as_object).collect();
+    if fields.iter().map(|field| most_repeated(field)).sum::<usize>() > answers::REPEATED {
+        return Err(BadReason::TooMany);
+    }
     let answers = fields.into_iter().map(|field| answer(&mut draft, field)).collect();
     answers::fill(&mut draft, answers, settings);
     let kept = [("formId", "form_id"), ("formName", "form_title"), ("responseId", "response_id")];
@@ -151,6 +154,17 @@ fn attach(draft: &mut Draft, files: Vec<&Map<String, Value>>) -> Value {
 fn texts(field: &Map<String, Value>) -> HashMap<&str, &str> {
     let lists = ["options", "rows", "columns"].iter().filter_map(|name| field.get(*name)?.as_array());
     lists.flatten().filter_map(|option| Some((option.get("id")?.as_str()?, option.get("text")?.as_str()?))).collect()
+}
+
+/// The most bytes that the texts of options can take in the value.
+fn most_repeated(field: &Map<String, Value>) -> usize {
+    let count = |value: &Value| value.as_array().map_or(1, Vec::len);
+    let places = match field.get("value") {
+        Some(Value::Object(rows)) => rows.values().map(|columns| 1 + count(columns)).sum(),
+        Some(value) => count(value),
+        None => 0,
+    };
+    places * texts(field).values().map(|text| text.len()).max().unwrap_or(0)
 }
 
 /// The value with the texts of options in place of their ids, as deep as a matrix has them.

@@ -103,6 +103,10 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     let titles = titles(response);
     let given = response.get("answers").and_then(Value::as_array).into_iter().flatten();
     let given: Vec<&Map<String, Value>> = given.filter_map(Value::as_object).collect();
+    let labels = given.iter().filter_map(|answer| title(answer, &titles)).map(str::len).sum::<usize>();
+    if labels > answers::REPEATED {
+        return Err(BadReason::TooMany);
+    }
     for url in given.iter().filter_map(|answer| answers::text_of(answer, "file_url")) {
         answers::attach(&mut draft, &url, answers::UNKNOWN);
     }
@@ -134,13 +138,18 @@ fn titles(response: &Map<String, Value>) -> HashMap<&str, &str> {
     titles
 }
 
+/// The title of the question that this answers.
+fn title<'a>(given: &Map<String, Value>, titles: &HashMap<&str, &'a str>) -> Option<&'a str> {
+    let field = given.get("field")?;
+    ["id", "ref"].iter().find_map(|name| titles.get(field.get(name)?.as_str()?).copied())
+}
+
 fn answer(given: &Map<String, Value>, titles: &HashMap<&str, &str>) -> Answer {
     let field = |name: &str| given.get("field").and_then(|field| field.get(name)).and_then(Value::as_str);
     let (id, reference) = (field("id"), field("ref"));
-    let title = [id, reference].into_iter().flatten().find_map(|name| titles.get(name));
     let kind = given.get("type").and_then(Value::as_str).unwrap_or_default();
     Answer {
-        label: title.map(|title| (*title).to_owned()).unwrap_or_default(),
+        label: title(given, titles).unwrap_or_default().to_owned(),
         key: reference.or(id).unwrap_or_default().to_owned(),
         asks: match (kind, field("type")) {
             ("email", _) => Asks::Email,

@@ -2,7 +2,7 @@
 
 use crate::support::Owned;
 use proto::{CanonicalMessage, Channel, Kind, Verified};
-use providers::{Identity, Record, SourceSettings, find};
+use providers::{BadReason, Identity, Record, SourceSettings, find};
 use serde_json::{Value, json};
 
 fn record(provider: &str, request: &Owned) -> Record {
@@ -206,4 +206,29 @@ fn a_jotform_phone_stands_in_for_a_missing_address() {
     let record = record("jotform", &Owned::post("application/x-www-form-urlencoded", body));
     assert_eq!(record.message.sender.unwrap().address.as_deref(), Some("+49301234567"));
     assert_eq!(record.identity, provided(&["S2"]));
+}
+
+#[test]
+fn a_title_or_an_option_that_is_repeated_does_not_make_a_small_body_large() {
+    let long = "x".repeat(100_000);
+    let reason = |provider: &str, body: &Value| {
+        let adapter = find(Channel::Form, provider).unwrap();
+        let raw = Owned::post("application/json", body.to_string()).as_raw(adapter, Verified::No);
+        let normalized = adapter.normalize(&raw, &SourceSettings::default());
+        normalized.elements.into_iter().next().unwrap().map(|_| ()).map_err(|bad| bad.reason)
+    };
+    let typeform = |answers: usize| {
+        let answer = json!({ "type": "number", "number": 1, "field": { "id": "q" } });
+        json!({ "form_response": { "token": "T", "answers": vec![answer; answers],
+            "definition": { "fields": [{ "id": "q", "title": long }] } } })
+    };
+    let tally = |ids: usize| {
+        json!({ "data": { "submissionId": "S", "fields": [{ "key": "k", "label": "l", "type": "CHECKBOXES",
+            "value": vec!["o"; ids], "options": [{ "id": "o", "text": long }] }] } })
+    };
+    assert_eq!(
+        (reason("typeform", &typeform(100)), reason("typeform", &typeform(1000))),
+        (Ok(()), Err(BadReason::TooMany))
+    );
+    assert_eq!((reason("tally", &tally(100)), reason("tally", &tally(1000))), (Ok(()), Err(BadReason::TooMany)));
 }

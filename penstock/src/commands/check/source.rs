@@ -132,8 +132,12 @@ fn warnings(config: &Config, source: &Source, adapter: &'static dyn Adapter, ver
     };
     let no_url = source.public_url.is_none() && config.gateway.public_url.is_none();
     warn(
-        no_url && source.provider == "twilio",
-        "Twilio signs the URL that it calls: set `gateway.public_url`, or behind a proxy every signature is wrong",
+        no_url && matches!(source.provider.as_str(), "twilio" | "plivo"),
+        "the provider signs the URL that it calls: set `gateway.public_url`, or behind a proxy every signature is wrong",
+    );
+    warn(
+        source.provider == "plivo" && source.scheme.header.is_some(),
+        "V2 signatures cover neither body nor query: whoever has seen one can post anything under it",
     );
     warn(
         (source.channel.as_str(), source.provider.as_str()) == ("whatsapp", "meta")
