@@ -2,8 +2,9 @@
 //! randomness; a request and the settings in, a verdict or records out, the same for ever.
 //!
 //! Two stages look at the same adapter. The gateway asks for [`Adapter::contract`] (methods, media types, answers),
-//! [`Adapter::check`] and [`Adapter::authenticate`]; the normalizer for [`Adapter::normalize`], and then
-//! [`dedup::key`] says which records are the same message. `penstock send` plays the provider with [`Adapter::sign`].
+//! [`Adapter::preflight`], [`Adapter::check`] and [`Adapter::authenticate`]; the normalizer for [`Adapter::normalize`],
+//! and then [`dedup::key`] says which records are the same message. `penstock send` plays the provider with
+//! [`Adapter::sign`].
 //!
 //! # How to add a provider
 //!

@@ -11,6 +11,7 @@
 mod shared;
 
 mod admin;
+mod cloudevents;
 mod configuration;
 mod duplicates;
 mod held;

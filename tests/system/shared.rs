@@ -29,6 +29,8 @@ fn sources() -> Vec<String> {
         source("webhook", "github", "github", &format!("secrets = [{{ value = \"{GITHUB}\" }}]\n")),
         source("webhook", "bearer", "bearer", &format!("secrets = [{{ value = \"{BEARER}\" }}]\n")),
         source("webhook", "basic", "basic", &format!("secrets = [{{ value = \"{BASIC}\" }}]\n")),
+        source("webhook", "cloudevents", "events", &format!("secrets = [{{ value = \"{BEARER}\" }}]\n")),
+        source("webhook", "cloudevents", "events-binary", &format!("secrets = [{{ value = \"{BEARER}\" }}]\n")),
         source("sms", "twilio", "sms-message", &twilio),
         source("sms", "twilio", "sms-status", &twilio),
         source("form", "generic", "batch", ""),
