@@ -18,7 +18,8 @@
 //! 4. State the [`Identity`]: the provider's own id and what else tells two records apart. Whatever the provider did
 //!    not assign is not an identity; what has none is compared by content. An id that travels in a header is named in
 //!    [`Adapter::identity_headers`] too: the gateway does not look into bodies, and must not take two events for one.
-//! 5. Add one line to [`registry`], the signature vectors to `tests/data/vectors.json` and sample payloads with the
+//! 5. Add one line to [`registry`], one to the list of providers in `runtime/src/config/source.rs` (it is how a
+//!    configuration knows a name that exists from a misspelt one), the signature vectors to `tests/data/vectors.json` and sample payloads with the
 //!    records they must become to `tests/data/payloads/`. The tests there take every file.
 
 pub mod adapter;

@@ -31,6 +31,8 @@ fn fill(key_file: &str) -> String {
     TEMPLATE
         .replace("@HASH_KEY_FILE@", &toml::Value::from(key_file).to_string())
         .replace("@TWILIO@", &password())
+        .replace("@META@", &password())
+        .replace("@VERIFY@", &password())
         .replace("@STANDARD@", &standard_webhook_secret())
 }
 
@@ -45,7 +47,7 @@ mod tests {
         let sources = table["sources"].as_array().unwrap();
         let mut channels: Vec<&str> = sources.iter().map(|source| source["channel"].as_str().unwrap()).collect();
         channels.sort_unstable();
-        assert_eq!(channels, ["form", "sms", "webhook"]);
+        assert_eq!(channels, ["form", "sms", "webhook", "whatsapp"]);
         assert!(!text.contains('@'), "{text}");
         assert_eq!(table["dedup"]["hash_key"]["file"].as_str(), Some("/tmp/it's \"here\"/dedup.key"));
     }
