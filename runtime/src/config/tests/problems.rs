@@ -64,10 +64,6 @@ fn a_source_is_named_once_and_supported() {
             "sources[0].channel: expected one of email, sms, whatsapp, form, webhook, found \"fax\"",
         ),
         (
-            SOURCE.replace("twilio", "plivo"),
-            "sources[0].provider: \"plivo\" is not supported yet; supported for sms: twilio, vonage, vonage-messages, messagebird, bird",
-        ),
-        (
             SOURCE.replace("\"sms\"", "\"email\"").replace("twilio", "ses"),
             "\"ses\" is not supported yet; nothing is supported for email yet",
         ),
