@@ -1,8 +1,8 @@
 //! The shell: takes a request through everything the other files decide, in this order, and answers it.
 //!
-//! Route and method; `Content-Length`; limit per address; a handshake and a preflight end here; body; signature; limit per source;
-//! publish; answer. Nothing is kept past the answer but the print of a stored request, so a crash loses only what was not
-//! answered.
+//! Route and method; `Content-Length`; limit per address; a handshake and a preflight end here; body; signature; limit
+//! per source; publish; answer. Nothing is kept past the answer but the print of a stored request, so a crash loses only
+//! what was not answered.
 //!
 //! `received_at` is the moment when the whole body was there: what a slow client spends on sending is its own time.
 

@@ -100,7 +100,8 @@ impl Feed {
 
     /// The next batch, at least one message; waits for as long as there is none.
     ///
-    /// Cancelling it loses nothing: what it had taken so far is in the next batch, or given back by [`Self::close`].
+    /// Cancelling it loses nothing: what it had taken so far is in the next batch, or given back by [`Self::close`]. Only
+    /// what answers a pull that was just being sent comes again after `ack_wait`.
     pub async fn next_batch(&mut self) -> Vec<Delivery> {
         loop {
             self.gather(Ask::Now).await;

@@ -1,7 +1,7 @@
 //! What a stage does when the one behind it does not keep up: it waits with the messages in its hands. Nothing is given
 //! up on, nothing is given back to be counted as another failure, and a message under suspicion is tried alone.
 //!
-//! Two of these try `runtime` by itself against a real broker, as `trimming` does and for the same reason: what they
+//! Three of these try `runtime` by itself against a real broker, as `trimming` does and for the same reason: what they
 //! hold cannot be brought about from outside at will.
 
 use std::sync::{Arc, Mutex};

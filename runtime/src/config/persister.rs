@@ -15,7 +15,7 @@ pub struct Persister {
     pub threads: usize,
     /// Rows of one statement. 1 to 10,000, default 500.
     pub batch: usize,
-    /// How long a batch waits to become full. 0 ms to 1 s, default 5 ms.
+    /// How long more is waited for where the first record had to be waited for. 0 ms to 1 s, default 5 ms.
     pub linger: Duration,
     /// Statements at once. 1 to 32, default 1: while one is written the next batch grows.
     pub writers: usize,
