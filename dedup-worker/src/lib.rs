@@ -42,6 +42,7 @@ pub const ROLE: Role = Role {
         postgres: Need::Unused,
         hash_key: Need::Unused,
         source_secrets: Need::Unused,
+        attachments: Need::Unused,
     },
     check: |_| Ok(()),
     start: |context| Box::pin(start(context)),

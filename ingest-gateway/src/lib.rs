@@ -72,6 +72,7 @@ pub const ROLE: Role = Role {
         postgres: Need::Unused,
         hash_key: Need::Required,
         source_secrets: Need::Required,
+        attachments: Need::Unused,
     },
     check: |config| Table::build(config, None).map(|_| ()),
     start: |context| Box::pin(start(context)),

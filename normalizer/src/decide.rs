@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use proto::id::record_id;
 use proto::subject::SourceName;
-use proto::{Channel, DeadLetterEnvelope, Millis, RawEnvelope, RecordEnvelope, Stage};
+use proto::{Channel, DeadLetterEnvelope, Millis, RawEnvelope, RecordEnvelope, Stage, Truncation};
 use providers::{BadElement, RawRequest, Record};
+use runtime::objects::ObjectName;
 use uuid::Uuid;
 
 use crate::sources::{Reading, Sources};
@@ -18,6 +19,8 @@ pub enum Decided {
         envelope: RecordEnvelope,
         /// The canonical message as JSON.
         payload: Bytes,
+        /// What must be stored before: the record says that it is there.
+        files: Vec<(ObjectName, Bytes)>,
     },
     /// Something that can never become a record.
     Dead(DeadLetterEnvelope),
@@ -25,6 +28,9 @@ pub enum Decided {
 
 /// The reason of a record that the broker will never take: too large for it, or its headers are.
 pub const REFUSED: &str = "refused";
+
+/// The note on a record whose files are in its request only, because no store is configured.
+const NOT_STORED: &str = "not_stored";
 
 /// Why a whole request cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,22 +72,34 @@ impl Unreadable {
     }
 }
 
-/// Reads a request.
-pub fn read(request: &RawRequest, reading: &Reading, sources: &Sources) -> Result<Vec<Decided>, Unreadable> {
+/// Reads a request. `store` is where files are put: the start of the URLs that attachments get.
+pub fn read(
+    request: &RawRequest,
+    reading: &Reading,
+    sources: &Sources,
+    store: Option<&str>,
+) -> Result<Vec<Decided>, Unreadable> {
     let adapter = Sources::adapter(request.channel, &request.envelope.provider).ok_or(Unreadable::NoAdapter)?;
     let normalized = adapter.normalize(request, &reading.settings);
     Ok(normalized
         .elements
         .into_iter()
         .map(|element| match element {
-            Ok(record) => of_record(&record, request, reading, sources),
+            Ok(record) => of_record(*record, request, reading, sources, store),
             Err(bad) => Decided::Dead(of_bad_element(&bad, request)),
         })
         .collect())
 }
 
-fn of_record(record: &Record, request: &RawRequest, reading: &Reading, sources: &Sources) -> Decided {
-    let (key, rule) = providers::dedup::key(record, reading.policy, reading.windows, sources.hash_key());
+fn of_record(
+    mut record: Record,
+    request: &RawRequest,
+    reading: &Reading,
+    sources: &Sources,
+    store: Option<&str>,
+) -> Decided {
+    let (key, rule) = providers::dedup::key(&record, reading.policy, reading.windows, sources.hash_key());
+    let files = place_files(&mut record, store);
     let message = &record.message;
     let envelope = RecordEnvelope {
         request_id: message.request_id,
@@ -97,7 +115,7 @@ fn of_record(record: &Record, request: &RawRequest, reading: &Reading, sources: 
         traceparent: request.envelope.traceparent.clone(),
     };
     match serde_json::to_vec(message) {
-        Ok(payload) => Decided::Record { envelope, payload: payload.into() },
+        Ok(payload) => Decided::Record { envelope, payload: payload.into(), files },
         // Every field is a text, a number or JSON already, so this cannot happen; if it does, it is not lost.
         Err(error) => Decided::Dead(DeadLetterEnvelope {
             reason: "unwritable".into(),
@@ -105,6 +123,28 @@ fn of_record(record: &Record, request: &RawRequest, reading: &Reading, sources: 
             ..letter(&request.envelope, request.channel, &request.source, message.part)
         }),
     }
+}
+
+/// Names the files of a record after the month of its request, whose rows they go with, and says where each will be.
+fn place_files(record: &mut Record, store: Option<&str>) -> Vec<(ObjectName, Bytes)> {
+    let files = std::mem::take(&mut record.files);
+    let message = &mut record.message;
+    let Some(store) = store else {
+        if !files.is_empty() {
+            // The bytes go with the request, when `retention.raw` is over.
+            message.truncations.push(Truncation { field: "attachments".into(), reason: NOT_STORED.into() });
+        }
+        return Vec::new();
+    };
+    let (year, month) = message.received_at.month();
+    let month = format!("{year:04}-{month:02}");
+    for attachment in &mut message.attachments {
+        if let Some(hash) = &attachment.blake3 {
+            attachment.location = Some(format!("{store}/{month}/{hash}"));
+        }
+    }
+    let named = files.into_iter().map(|file| (ObjectName { month: month.clone(), hash: file.blake3 }, file.bytes));
+    named.collect()
 }
 
 fn of_bad_element(bad: &BadElement, request: &RawRequest) -> DeadLetterEnvelope {

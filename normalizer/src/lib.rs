@@ -1,12 +1,13 @@
 //! Turns requests as they came into records that the rest of the pipeline relies on.
 //!
 //! Read in this order: [`sources`] is how each source is read, [`decide`] turns one request into records and dead
-//! letters, [`stage`] moves batches, [`metrics`] counts. What is particular to a provider is in its adapter.
+//! letters, [`files`] puts attachments where they belong, [`stage`] moves batches, [`metrics`] counts. What is particular to a provider is in its adapter.
 //!
 //! The same request always becomes the same records with the same ids and keys: no clock is read, so a redelivery or a
 //! replay repeats itself, and every repeat is told by its id.
 
 pub mod decide;
+pub mod files;
 pub mod metrics;
 pub mod sources;
 pub mod stage;
@@ -17,11 +18,13 @@ use std::time::Duration;
 use runtime::config::{Need, Requirements};
 use runtime::feed::{BatchLimits, Feed};
 use runtime::nats::Nats;
+use runtime::objects::Objects;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, CANONICAL, DLQ, DUPLICATES, HELD, RAW, REPLAY, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
 use runtime::{backlog, process, trimmer, worker};
 
+use crate::files::Files;
 use crate::metrics::Metrics;
 use crate::sources::Sources;
 use crate::stage::Normalizer;
@@ -55,6 +58,7 @@ pub const ROLE: Role = Role {
         postgres: Need::Unused,
         hash_key: Need::Required,
         source_secrets: Need::Unused,
+        attachments: Need::Optional,
     },
     check: |config| Sources::read(config).map(|_| ()),
     start: |context| Box::pin(start(context)),
@@ -67,6 +71,8 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     nats.check_until_known(&[RAW, REPLAY, CANONICAL, DLQ, BODIES], &CONSUMERS, &streams).await?;
 
     let metrics = Arc::new(Metrics::new(&config));
+    let files = Objects::open(&config.attachments)?
+        .map(|objects| Files::new(objects, context.health.dependency("attachments"), Arc::clone(&metrics)));
     let (sources, current) = tokio::sync::watch::channel(Arc::new(Sources::read(&config)?));
     for (stream, consumer) in CONSUMERS {
         let health = context.health.dependency(consumer);
@@ -75,7 +81,13 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
         for _ in 0..workers {
             let limits = BatchLimits { messages: config.normalizer.batch, linger: Duration::ZERO };
             let feed = Feed::new(nats.clone(), stream, consumer, limits, health.clone());
-            let stage = Normalizer::new(nats.clone(), current.clone(), Arc::clone(&metrics), context.shutdown.clone());
+            let stage = Normalizer::new(
+                nats.clone(),
+                current.clone(),
+                Arc::clone(&metrics),
+                files.clone(),
+                context.shutdown.clone(),
+            );
             context.tasks.spawn(consumer, worker::run(nats.clone(), feed, stage, context.shutdown.clone()));
         }
     }

@@ -16,6 +16,8 @@ const BATCH_SECONDS: &str = "penstock_normalizer_batch_duration_seconds";
 const BATCH_MESSAGES: &str = "penstock_normalizer_batch_messages";
 const DEAD_LETTERS: &str = "penstock_dead_letters_total";
 const PANICS: &str = "penstock_normalizer_panics_total";
+const FILES: &str = "penstock_normalizer_files_total";
+const FILE_BYTES: &str = "penstock_normalizer_file_bytes_total";
 
 /// What became of a request or an element of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +57,12 @@ pub struct Metrics {
     pub batch_messages: Histogram,
     /// Requests whose reading panicked: each a fault of the program.
     pub panics: Counter,
+    /// Files that were stored, and their bytes.
+    pub files: Counter,
+    /// As above.
+    pub file_bytes: Counter,
+    /// Tries to store a file that failed.
+    pub failed_files: Counter,
 }
 
 impl Metrics {
@@ -64,6 +72,8 @@ impl Metrics {
         describe_histogram!(BATCH_SECONDS, "Time from taken to answered for, per batch of the normalizer.");
         describe_histogram!(BATCH_MESSAGES, "Requests in a batch of the normalizer.");
         describe_counter!(DEAD_LETTERS, "Messages that a stage gave up on, by reason.");
+        describe_counter!(FILES, "Files of messages that were put into the store, and tries that failed.");
+        describe_counter!(FILE_BYTES, "Bytes of the files that were put into the store.");
         describe_counter!(PANICS, "Requests whose reading panicked: each a fault of the program.");
         let reasons = BadReason::ALL.map(BadReason::as_str).into_iter().chain(Unreadable::ALL.map(Unreadable::as_str));
         reasons.chain([REFUSED]).for_each(|reason| dead_letters(reason.to_owned()).increment(0));
@@ -72,6 +82,9 @@ impl Metrics {
             batch_seconds: histogram!(BATCH_SECONDS),
             batch_messages: histogram!(BATCH_MESSAGES),
             panics: counter!(PANICS),
+            files: counter!(FILES, "outcome" => "stored"),
+            file_bytes: counter!(FILE_BYTES),
+            failed_files: counter!(FILES, "outcome" => "failed"),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Moves batches of requests: reads all, publishes all records and dead letters, then answers.
 //!
-//! A request is acknowledged only after every one of its elements is in `CANONICAL` or `DLQ`. Killed anywhere before,
+//! A request is acknowledged only after every one of its elements is in `CANONICAL` or `DLQ`, and its files are stored. Killed anywhere before,
 //! it is read again, and its records have the same ids: the broker drops those of the last two minutes, the dedup
 //! worker and the persister know the rest.
 //!
-//! While `CANONICAL` is full or does not answer, the batch stays in hand. Giving it back would count as a delivery, and
+//! While `CANONICAL` is full or does not answer, or the files cannot be stored, the batch stays in hand. Giving it back would count as a delivery, and
 //! the number of deliveries is all that tells a request whose reading ends the process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,17 +17,21 @@ use proto::envelope::{Lookup, referred_bytes};
 use proto::subject::{self, SourceName, place};
 use proto::{BodyRef, Channel, DeadLetterEnvelope, Millis, RawEnvelope, RecordEnvelope, header};
 use providers::RawRequest;
+use runtime::backoff::Backoff;
 use runtime::bodies::{BodyError, Payload};
 use runtime::delivery::{Delivery, Settled};
 use runtime::nats::Nats;
+use runtime::objects::ObjectName;
 use runtime::publish::{self, Outgoing, Patience, PublishError, Published};
 use runtime::worker::Stage;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::decide::{Decided, Unreadable, of_refused, of_stranger, of_unreadable, read};
+use crate::files::Files;
 use crate::metrics::{Metrics, Outcome};
 use crate::sources::Sources;
 
@@ -44,6 +48,10 @@ const LARGE_BODIES: usize = 2;
 const READ_RECORDS: usize = 4096;
 const READ_BYTES: usize = 8 * 1024 * 1024;
 
+/// Between two tries to store files.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 static LARGE: Semaphore = Semaphore::const_new(LARGE_BODIES);
 
 /// The stage.
@@ -52,6 +60,7 @@ pub struct Normalizer {
     nats: Nats,
     sources: watch::Receiver<Arc<Sources>>,
     metrics: Arc<Metrics>,
+    files: Option<Files>,
     shutdown: CancellationToken,
 }
 
@@ -64,15 +73,23 @@ impl Lookup for Headers<'_> {
     }
 }
 
-/// A request on its way, with what must be stored before it is done.
+/// A request on its way.
 struct Moving {
     delivery: Delivery,
     channel: Channel,
     source: SourceName,
     /// The run, on a replay.
     run: Option<String>,
+    plan: Plan,
+}
+
+/// What must be stored before a request is done.
+#[derive(Default)]
+struct Plan {
     records: Vec<Outbound>,
     letters: Vec<Letter>,
+    /// Not yet stored; the records refer to them.
+    files: Vec<(ObjectName, Bytes)>,
 }
 
 /// A record to publish.
@@ -121,8 +138,8 @@ impl Stage for Normalizer {
         let (mut records, mut bytes) = (0, 0);
         for delivery in batch {
             let Some(read) = self.take(delivery, &sources, &mut settled).await else { continue };
-            records += read.records.len() + read.letters.len();
-            bytes += read.records.iter().map(|record| record.payload.len()).sum::<usize>();
+            records += read.plan.records.len() + read.plan.letters.len();
+            bytes += read.plan.bytes();
             moving.push(read);
             if records >= READ_RECORDS || bytes >= READ_BYTES {
                 settled.extend(self.publish(std::mem::take(&mut moving)).await);
@@ -145,9 +162,10 @@ impl Normalizer {
         nats: Nats,
         sources: watch::Receiver<Arc<Sources>>,
         metrics: Arc<Metrics>,
+        files: Option<Files>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { nats, sources, metrics, shutdown }
+        Self { nats, sources, metrics, files, shutdown }
     }
 
     /// Reads a request; one that cannot be read now is given back at once.
@@ -155,7 +173,7 @@ impl Normalizer {
         let (channel, source) = place(delivery.subject());
         let run = delivery.header(header::REPLAY).map(str::to_owned);
         match self.plan(&delivery, channel, &source, sources).await {
-            Ok((records, letters)) => Some(Moving { delivery, channel, source, run, records, letters }),
+            Ok(plan) => Some(Moving { delivery, channel, source, run, plan }),
             Err(why) => {
                 let sequence = delivery.info().stream_sequence;
                 warn!(sequence, channel = channel.as_str(), %source, why, "a request cannot be read now; again");
@@ -166,24 +184,46 @@ impl Normalizer {
         }
     }
 
-    /// Publishes everything that was read, and says what is to be answered for each request.
+    /// Stores and publishes everything that was read, and says what is to be answered for each request. While files
+    /// cannot be stored, the requests that have some stay in hand, and the others go on.
     async fn publish(&self, mut moving: Vec<Moving>) -> Vec<Settled> {
+        let mut settled = Vec::with_capacity(moving.len());
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        loop {
+            if let Some(files) = &self.files {
+                files.store(moving.iter_mut().map(|moving| &mut moving.plan.files)).await;
+            }
+            let (waiting, ready): (Vec<_>, Vec<_>) =
+                moving.into_iter().partition(|moving| !moving.plan.files.is_empty());
+            settled.extend(self.publish_records(ready).await);
+            if waiting.is_empty() {
+                return settled;
+            }
+            if self.shutdown.run_until_cancelled(sleep(backoff.wait())).await.is_none() {
+                settled.extend(waiting.into_iter().map(|moving| moving.delivery.retry(Duration::ZERO)));
+                return settled;
+            }
+            moving = waiting;
+        }
+    }
+
+    async fn publish_records(&self, mut moving: Vec<Moving>) -> Vec<Settled> {
         let patience = Patience::UntilShutdown(&self.shutdown);
-        let records: Vec<&Outbound> = moving.iter().flat_map(|moving| &moving.records).collect();
+        let records: Vec<&Outbound> = moving.iter().flat_map(|moving| &moving.plan.records).collect();
         let mut stored = self.nats.publish_group(&records, |record| record.message(), patience).await.into_iter();
         let stored: Vec<Vec<_>> =
-            moving.iter().map(|moving| stored.by_ref().take(moving.records.len()).collect()).collect();
+            moving.iter().map(|moving| stored.by_ref().take(moving.plan.records.len()).collect()).collect();
         for (moving, stored) in moving.iter_mut().zip(&stored) {
             moving.refuse(stored);
         }
 
         let letters: Vec<(&Moving, &Letter)> =
-            moving.iter().flat_map(|moving| moving.letters.iter().map(move |letter| (moving, letter))).collect();
+            moving.iter().flat_map(|moving| moving.plan.letters.iter().map(move |letter| (moving, letter))).collect();
         let patience = Patience::for_at_most(LIMIT);
         let buried = self.nats.publish_all(&letters, |(moving, letter)| letter.message(moving), patience).await;
         let mut buried = buried.into_iter();
         let buried: Vec<Vec<_>> =
-            moving.iter().map(|moving| buried.by_ref().take(moving.letters.len()).collect()).collect();
+            moving.iter().map(|moving| buried.by_ref().take(moving.plan.letters.len()).collect()).collect();
 
         let mut failures = Failures::default();
         let answers = moving.into_iter().zip(stored).zip(buried);
@@ -200,7 +240,7 @@ impl Normalizer {
         channel: Channel,
         source: &SourceName,
         sources: &Sources,
-    ) -> Result<(Vec<Outbound>, Vec<Letter>), String> {
+    ) -> Result<Plan, String> {
         let info = delivery.info();
         let envelope = match RawEnvelope::read(&Headers(delivery)) {
             Ok(envelope) => envelope,
@@ -208,7 +248,7 @@ impl Normalizer {
                 let stored_at = Millis::from_unix(info.stored_at).ok_or("the broker's time cannot be read")?;
                 error!(sequence = info.stream_sequence, %error, "a message in RAW is not ours: to the DLQ");
                 let letter = of_stranger(info.stream_sequence, stored_at, channel, source);
-                return Ok((Vec::new(), vec![Letter { envelope: letter, body: None }]));
+                return Ok(Plan::of(Letter { envelope: letter, body: None }));
             }
         };
         let body = match self.body(delivery, &envelope).await {
@@ -239,18 +279,15 @@ impl Normalizer {
         sources: &Sources,
     ) -> Result<Result<Vec<Decided>, Unreadable>, String> {
         let reading = sources.reading(request.source.as_str());
-        catch_unwind(AssertUnwindSafe(|| read(request, reading, sources))).map_err(|_| {
+        let store = self.files.as_ref().map(Files::url);
+        catch_unwind(AssertUnwindSafe(|| read(request, reading, sources, store))).map_err(|_| {
             self.metrics.panics.increment(1);
             error!(request_id = %request.envelope.id, "reading a request panicked; please report this");
             "reading it panicked".to_owned()
         })
     }
 
-    async fn plan_decided(
-        &self,
-        request: &RawRequest,
-        decided: Vec<Decided>,
-    ) -> Result<(Vec<Outbound>, Vec<Letter>), String> {
+    async fn plan_decided(&self, request: &RawRequest, decided: Vec<Decided>) -> Result<Plan, String> {
         let dead = decided.iter().filter(|decided| matches!(decided, Decided::Dead(_))).count();
         let mut body = request.envelope.body;
         if dead > 1 && request.body.len().saturating_mul(dead) > INLINE {
@@ -260,14 +297,17 @@ impl Normalizer {
         if let (true, Some(reference)) = (dead > 0, body) {
             self.put(request.envelope.id, reference, &request.body).await?;
         }
-        let (mut records, mut letters) = (Vec::with_capacity(decided.len() - dead), Vec::with_capacity(dead));
+        let mut plan = Plan::default();
         for decided in decided {
             match decided {
-                Decided::Dead(envelope) => letters.push(Letter { envelope, body }),
-                Decided::Record { envelope, payload } => records.push(self.record(envelope, payload).await?),
+                Decided::Dead(envelope) => plan.letters.push(Letter { envelope, body }),
+                Decided::Record { envelope, payload, files } => {
+                    plan.records.push(self.record(envelope, payload).await?);
+                    plan.files.extend(files);
+                }
             }
         }
-        Ok((records, letters))
+        Ok(plan)
     }
 
     /// A record as it is published; a payload that does not fit goes to `BODIES` first.
@@ -308,7 +348,7 @@ impl Normalizer {
         buried: &[Result<Published, PublishError>],
         failures: &mut Failures,
     ) -> Settled {
-        let Moving { delivery, channel, source, letters, .. } = moving;
+        let Moving { delivery, channel, source, plan, .. } = moving;
         let records = stored.iter().filter_map(|answer| answer.as_ref().err());
         // What is refused for good has a letter instead. A letter whose subject is taken is there already.
         let records = records.filter(|error| !matches!(error, PublishError::Unacceptable(_)));
@@ -320,7 +360,7 @@ impl Normalizer {
             let wait = if self.shutdown.is_cancelled() { Duration::ZERO } else { AGAIN };
             return delivery.retry(wait);
         }
-        for letter in letters {
+        for letter in plan.letters {
             self.metrics.dead_letter(channel, &source, &letter.envelope.reason);
         }
         for published in stored.into_iter().flatten() {
@@ -334,12 +374,26 @@ impl Normalizer {
 impl Moving {
     /// A dead letter for each record that the broker will never take.
     fn refuse(&mut self, stored: &[Result<Published, PublishError>]) {
-        for (record, answer) in self.records.iter().zip(stored) {
+        for (record, answer) in self.plan.records.iter().zip(stored) {
             if let Err(error @ PublishError::Unacceptable(_)) = answer {
                 error!(id = %record.envelope.record, %error, "the broker will never take this record: to the DLQ");
-                self.letters.push(Letter { envelope: of_refused(&record.envelope, &error.to_string()), body: None });
+                self.plan
+                    .letters
+                    .push(Letter { envelope: of_refused(&record.envelope, &error.to_string()), body: None });
             }
         }
+    }
+}
+
+impl Plan {
+    fn of(letter: Letter) -> Self {
+        Self { letters: vec![letter], ..Self::default() }
+    }
+
+    /// What it holds in memory.
+    fn bytes(&self) -> usize {
+        let records = self.records.iter().map(|record| record.payload.len());
+        records.chain(self.files.iter().map(|(_, bytes)| bytes.len())).sum()
     }
 }
 
@@ -392,13 +446,8 @@ fn payload(id: Uuid, BodyRef { chunks, size, hash }: BodyRef) -> Payload {
     Payload { id, chunks, size, hash }
 }
 
-fn unreadable(
-    why: Unreadable,
-    envelope: &RawEnvelope,
-    channel: Channel,
-    source: &SourceName,
-) -> (Vec<Outbound>, Vec<Letter>) {
-    (Vec::new(), vec![Letter { envelope: of_unreadable(why, envelope, channel, source), body: envelope.body }])
+fn unreadable(why: Unreadable, envelope: &RawEnvelope, channel: Channel, source: &SourceName) -> Plan {
+    Plan::of(Letter { envelope: of_unreadable(why, envelope, channel, source), body: envelope.body })
 }
 
 /// The broker remembers ids over all subjects of a stream, so an id names the run as well.

@@ -90,6 +90,15 @@ pub(crate) fn content(rows: &[&Row<'_>], class: Class) -> Result<PgArguments, En
     Ok(arguments)
 }
 
+/// The arguments of `attachments.sql`, but for the last: which of the rows are written.
+pub(crate) fn attachments(rows: &[&Row<'_>]) -> Result<PgArguments, EncodeError> {
+    let mut arguments = PgArguments::default();
+    column!(arguments, rows, |row| row.envelope.record);
+    column!(arguments, rows, |row| time(row.envelope.received_at));
+    column!(arguments, rows, |row| row.view.attachments());
+    Ok(arguments)
+}
+
 /// The arguments of `supersede.sql`; `None` where no row comes from a replay.
 pub(crate) fn supersede(rows: &[&Row<'_>]) -> Result<Option<PgArguments>, EncodeError> {
     let replayed: Vec<&Row<'_>> = rows.iter().copied().filter(|row| row.is_replay()).collect();

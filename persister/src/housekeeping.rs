@@ -8,6 +8,7 @@ use proto::Millis;
 use runtime::config::Retention;
 use runtime::error_chain::Chain;
 use runtime::nats::Nats;
+use runtime::objects::Objects;
 use runtime::stream_info::Reach;
 use runtime::tasks::Outcome;
 use runtime::topology::{CANONICAL, DLQ, DUPLICATES, HELD, RAW, REPLAY, UNIQUE};
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::expiry::Expired;
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// How often to look.
 const EVERY: Duration = Duration::from_mins(1);
@@ -26,6 +27,8 @@ const BLOCKS: u32 = 2000;
 const SWEEPING: Duration = Duration::from_secs(5);
 /// Months dropped at a time: each takes a lock on its table.
 const MONTHS: usize = 2;
+/// Files deleted at a time.
+const FILES: usize = 10_000;
 /// Every stream that can hold a record still to be judged, or a request that can be read again.
 const RECORDS: [&str; 7] = [RAW, HELD, REPLAY, CANONICAL, UNIQUE, DUPLICATES, DLQ];
 
@@ -34,6 +37,7 @@ pub async fn run(
     nats: Nats,
     store: Arc<Store>,
     retention: Retention,
+    objects: Option<Objects>,
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) -> Outcome {
@@ -45,7 +49,12 @@ pub async fn run(
             _ = tick.tick() => {}
         }
         match nats.reach(&RECORDS).await {
-            Ok(reach) => look_after(&store, reach, &retention, &metrics).await,
+            Ok(reach) => {
+                look_after(&store, reach, &retention, &metrics).await;
+                if let (Some(objects), Some(age)) = (&objects, retention.messages) {
+                    clear_files(&store, objects, before(reach.now, age), &metrics).await;
+                }
+            }
             Err(error) => {
                 warn!(error = %Chain(&error), "could not ask for the broker's time; nothing is cleared away");
             }
@@ -75,7 +84,23 @@ pub async fn look_after(store: &Store, reach: Reach, retention: &Retention, metr
     }
 }
 
-fn done<T>(what: &str, result: Result<T, StoreError>) -> Option<T> {
+/// Deletes files of months that are over and whose partition is gone: in that order, so that no row refers to a file that
+/// is not there. Months that went while the store was away are found by what is in it.
+pub async fn clear_files(store: &Store, objects: &Objects, cutoff: Option<Millis>, metrics: &Metrics) {
+    let Some(cutoff) = cutoff else { return };
+    let Some(needed) = done("learn which files are needed", store.needed_files(cutoff).await) else { return };
+    let months = done("list the months of the attachment store", objects.months().await).unwrap_or_default();
+    for month in months.iter().filter(|month| needed.is_over(month)).take(MONTHS) {
+        if let Some(deleted) = done("delete the files of a month", objects.delete_month(month, FILES).await) {
+            metrics.deleted_files.increment(deleted);
+            if deleted > 0 {
+                info!(month, files = deleted, "deleted files of a month whose retention is over");
+            }
+        }
+    }
+}
+
+fn done<T, E: std::error::Error + 'static>(what: &str, result: Result<T, E>) -> Option<T> {
     result.inspect_err(|error| warn!(error = %Chain(error), "could not {what}; trying again in a minute")).ok()
 }
 

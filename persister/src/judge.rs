@@ -65,6 +65,8 @@ pub(crate) struct Transaction {
     judge: PgArguments,
     messages: PgArguments,
     statuses: PgArguments,
+    /// Of a batch in which a record has files.
+    files: Option<Files>,
     /// Of a batch with a replay in it.
     replay: Option<Replay>,
 }
@@ -79,6 +81,36 @@ impl Replay {
     fn new(rows: &[&Row<'_>]) -> Result<Option<Self>, EncodeError> {
         let arguments = || columns::supersede(rows);
         Ok(arguments()?.zip(arguments()?).map(|(before, after)| Self { before, after }))
+    }
+}
+
+/// The arguments of `attachments.sql`, and the places in the batch of the records in them.
+struct Files {
+    places: Vec<usize>,
+    arguments: PgArguments,
+}
+
+impl Files {
+    fn new(rows: &[&Row<'_>]) -> Result<Option<Self>, EncodeError> {
+        let with_files = rows.iter().copied().enumerate().filter(|(_, row)| row.view.has_files());
+        let (places, rows): (Vec<usize>, Vec<&Row<'_>>) = with_files.unzip();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self { places, arguments: columns::attachments(&rows)? }))
+    }
+
+    async fn write(mut self, connection: &mut PgConnection, verdicts: &[Verdict]) -> Result<(), JudgeError> {
+        let of = |place: &usize| verdicts.get(*place).is_some_and(|verdict| verdict.writes);
+        let writes: Vec<bool> = self.places.iter().map(of).collect();
+        if writes.contains(&true) {
+            self.arguments.add(writes).map_err(JudgeError::Encode)?;
+            sqlx::query_with(include_str!("sql/attachments.sql"), self.arguments)
+                .execute(connection)
+                .await
+                .map_err(JudgeError::Statement)?;
+        }
+        Ok(())
     }
 }
 
@@ -102,6 +134,7 @@ impl Transaction {
                 judge: columns::judge(rows)?,
                 messages: columns::content(&of(Class::Message), Class::Message)?,
                 statuses: columns::content(&of(Class::Status), Class::Status)?,
+                files: Files::new(rows)?,
                 replay: Replay::new(rows)?,
             })
         };
@@ -120,7 +153,7 @@ impl Transaction {
     }
 
     async fn on(self, connection: &mut PgConnection) -> Result<Vec<Judged>, JudgeError> {
-        let Self { records, keys, judge, messages, statuses, replay } = self;
+        let Self { records, keys, judge, messages, statuses, files, replay } = self;
         let after = if let Some(Replay { before, after }) = replay {
             sqlx::query(ALONE).execute(&mut *connection).await.map_err(JudgeError::Statement)?;
             supersede(connection, before).await?;
@@ -144,6 +177,9 @@ impl Transaction {
         let mut written = HashSet::with_capacity(records.len());
         for (class, arguments) in [(Class::Message, messages), (Class::Status, statuses)] {
             written.extend(write(connection, class, arguments, &records, &verdicts).await?);
+        }
+        if let Some(files) = files {
+            files.write(connection, &verdicts).await?;
         }
         if let Some(arguments) = after {
             supersede(connection, arguments).await?;
@@ -205,8 +241,8 @@ impl Verdict {
 }
 
 /// Takes away the ending that a record had elsewhere: its row in the other table, where its kind belongs to this one
-/// now, or its entry in `duplicates`; its row where it was superseded and comes back as a repeat. Rare, so one statement
-/// each.
+/// now, or its entry in `duplicates`; its row where it was superseded and comes back as a repeat. And what a row that is
+/// there no more, or is about to be corrected, said of its files. Rare, so one statement each.
 async fn clear_other_endings(
     connection: &mut PgConnection,
     records: &[Record],
@@ -215,6 +251,7 @@ async fn clear_other_endings(
     const MESSAGES: &str = "DELETE FROM messages WHERE received_at = $1 AND id = $2";
     const STATUSES: &str = "DELETE FROM message_statuses WHERE received_at = $1 AND id = $2";
     const DUPLICATES: &str = "DELETE FROM duplicates WHERE received_at = $1 AND id = $2";
+    const FILES: &str = "DELETE FROM message_attachments WHERE received_at = $1 AND id = $2";
     for (record, verdict) in records.iter().zip(verdicts) {
         let becomes = if verdict.writes {
             Some(record.class)
@@ -223,18 +260,21 @@ async fn clear_other_endings(
         } else {
             continue;
         };
-        let other = match (becomes, verdict.ended_in.as_deref()) {
-            (Some(Class::Status) | None, Some("messages")) => MESSAGES,
-            (Some(Class::Message) | None, Some("message_statuses")) => STATUSES,
-            (Some(_), Some("duplicates")) => DUPLICATES,
+        let gone: &[&str] = match (becomes, verdict.ended_in.as_deref()) {
+            (Some(Class::Status) | None, Some("messages")) => &[MESSAGES, FILES],
+            (Some(Class::Message) | None, Some("message_statuses")) => &[STATUSES, FILES],
+            (Some(_), Some("messages" | "message_statuses")) => &[FILES],
+            (Some(_), Some("duplicates")) => &[DUPLICATES],
             _ => continue,
         };
-        sqlx::query(other)
-            .bind(record.received_at.to_datetime())
-            .bind(record.id)
-            .execute(&mut *connection)
-            .await
-            .map_err(JudgeError::Statement)?;
+        for statement in gone {
+            sqlx::query(*statement)
+                .bind(record.received_at.to_datetime())
+                .bind(record.id)
+                .execute(&mut *connection)
+                .await
+                .map_err(JudgeError::Statement)?;
+        }
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ const DEAD_LETTERS: &str = "penstock_dead_letters_total";
 const WAITS: &str = "penstock_persister_waits_total";
 const EXPIRED: &str = "penstock_persister_expired_keys_total";
 const MONTHS: &str = "penstock_persister_dropped_months_total";
+const DELETED_FILES: &str = "penstock_persister_deleted_files_total";
 
 /// The words for [`Outcome`], and for what has none.
 const OUTCOMES: [&str; 5] = ["stored", "duplicate", "updated", "redelivered", "dead"];
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub expired: Counter,
     /// Months dropped.
     pub months: Counter,
+    /// Files of such months that were deleted.
+    pub deleted_files: Counter,
 }
 
 impl Metrics {
@@ -55,6 +58,7 @@ impl Metrics {
         describe_counter!(WAITS, "Times a batch waited because PostgreSQL did not take it.");
         describe_counter!(EXPIRED, "Deduplication keys that were cleared away after their window.");
         describe_counter!(MONTHS, "Partitions that were dropped because their retention was over.");
+        describe_counter!(DELETED_FILES, "Files of messages that were deleted because their retention was over.");
         for reason in REASONS {
             dead_letters(reason).increment(0);
         }
@@ -69,6 +73,7 @@ impl Metrics {
             waits: counter!(WAITS),
             expired: counter!(EXPIRED),
             months: counter!(MONTHS),
+            deleted_files: counter!(DELETED_FILES),
         }
     }
 

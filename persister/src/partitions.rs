@@ -7,11 +7,13 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use proto::Millis;
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Row as _};
 
 /// The tables that are partitioned by month of `received_at`.
-const TABLES: [&str; 3] = ["messages", "message_statuses", "duplicates"];
+const TABLES: [&str; 4] = ["messages", "message_statuses", "duplicates", FILES];
+/// The one of them by which the files of a month are known to be needed.
+const FILES: &str = "message_attachments";
 
 /// Serialises the making of months over all persisters, for the length of one transaction.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7236834, 2)";
@@ -58,6 +60,13 @@ impl Month {
 
     fn first_moment(self) -> String {
         format!("{:04}-{:02}-01 00:00:00+00", self.year, self.month)
+    }
+
+    /// Reads `YYYY-MM`.
+    fn parse(text: &str) -> Option<Self> {
+        let (year, month) = text.split_once('-')?;
+        let month = Self { year: year.parse().ok()?, month: month.parse().ok()? };
+        (month.to_string() == text).then_some(month)
     }
 
     /// Undoes [`Self::partition_of`].
@@ -143,19 +152,8 @@ pub(crate) async fn drop_before(pool: &PgPool, cutoff: Millis, most: usize) -> R
     let oldest_kept = Month::of(cutoff);
     let mut old: Vec<DroppedMonth> = Vec::new();
     for table in TABLES {
-        let rows = sqlx::query(
-            "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-             WHERE i.inhparent = $1::text::regclass",
-        )
-        .bind(table)
-        .fetch_all(pool)
-        .await?;
-        for row in rows {
-            let partition: String = row.try_get(0)?;
-            if let Some(month) = Month::of_partition(table, &partition).filter(|month| *month < oldest_kept) {
-                old.push(DroppedMonth { table: table.to_owned(), month });
-            }
-        }
+        let months = months_of(pool, table).await?.into_iter().filter(|month| *month < oldest_kept);
+        old.extend(months.map(|month| DroppedMonth { table: table.to_owned(), month }));
     }
     old.sort_by_key(|dropped| dropped.month);
     old.truncate(most);
@@ -166,6 +164,36 @@ pub(crate) async fn drop_before(pool: &PgPool, cutoff: Millis, most: usize) -> R
         tracing::info!(%partition, "month dropped: its retention is over");
     }
     Ok(old)
+}
+
+/// The months whose files are needed, or may be: those that are there, and all from `cutoff` on.
+#[derive(Debug)]
+pub struct Needed {
+    present: HashSet<Month>,
+    from: Month,
+}
+
+impl Needed {
+    pub(crate) async fn read(pool: &PgPool, cutoff: Millis) -> Result<Self, sqlx::Error> {
+        Ok(Self { present: months_of(pool, FILES).await?.into_iter().collect(), from: Month::of(cutoff) })
+    }
+
+    /// Whether the files of this month are surely needed by nobody. What is not named after a month is none of ours.
+    pub fn is_over(&self, month: &str) -> bool {
+        Month::parse(month).is_some_and(|month| month < self.from && !self.present.contains(&month))
+    }
+}
+
+/// The months of a table that are there.
+async fn months_of(pool: &PgPool, table: &str) -> Result<Vec<Month>, sqlx::Error> {
+    let partitions: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = $1::text::regclass",
+    )
+    .bind(table)
+    .fetch_all(pool)
+    .await?;
+    Ok(partitions.iter().filter_map(|partition| Month::of_partition(table, partition)).collect())
 }
 
 #[cfg(test)]
@@ -181,5 +209,16 @@ mod tests {
         for other in ["messages_2026_1", "messages_old", "messages_2026_12_x", "duplicates_2026_12"] {
             assert_eq!(Month::of_partition("messages", other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn files_are_needed_while_their_month_is_there_or_is_not_over() {
+        let month = |text: &str| Month::parse(text).unwrap();
+        let needed = Needed { present: HashSet::from([month("2026-09")]), from: month("2026-11") };
+        let over: Vec<_> = ["2026-08", "2026-09", "2026-10", "2026-11", "2026-12", "2026-8", "notes", "2026-00-x"]
+            .into_iter()
+            .filter(|name| needed.is_over(name))
+            .collect();
+        assert_eq!(over, ["2026-08", "2026-10"]);
     }
 }

@@ -9,6 +9,7 @@ use runtime::error_chain::Chain;
 use runtime::feed::{BatchLimits, Feed};
 use runtime::health::Dependency;
 use runtime::nats::Nats;
+use runtime::objects::Objects;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, DLQ, DUPLICATES, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
@@ -42,6 +43,7 @@ pub const ROLE: Role = Role {
         postgres: Need::Required,
         hash_key: Need::Unused,
         source_secrets: Need::Unused,
+        attachments: Need::Optional,
     },
     check: |_| Ok(()),
     start: |context| Box::pin(start(context)),
@@ -61,6 +63,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     records.ok("the tables are up to date");
     dead_letters.ok("the tables are up to date");
 
+    let objects = Objects::open(&config.attachments)?;
     let metrics = Arc::new(Metrics::new(&config));
     let rule = DedupRule {
         policy: Policy::Auto,
@@ -100,7 +103,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
         context.tasks.spawn("trim", trimmer::run(nats.clone(), retention, context.shutdown.clone()));
     }
     context.tasks.spawn("pulse", pulse::run(Arc::clone(&store), database, context.shutdown.clone()));
-    let housekeeping = housekeeping::run(nats, store, config.retention, metrics, context.shutdown.clone());
+    let housekeeping = housekeeping::run(nats, store, config.retention, objects, metrics, context.shutdown.clone());
     context.tasks.spawn("housekeeping", housekeeping);
     Ok(context)
 }

@@ -303,6 +303,11 @@ impl<'a> View<'a> {
         self.attachments.get()
     }
 
+    /// Whether one of the attachments may be a file of the store. (A name that looks like it costs a statement.)
+    pub(crate) fn has_files(&self) -> bool {
+        self.attachments.get().contains(r#""blake3":""#)
+    }
+
     pub(crate) fn reply_to_id(&self) -> Option<&str> {
         text(self.reply_to_id.as_ref())
     }

@@ -19,7 +19,7 @@ use crate::expiry::{self, Cursor, Expired, Swept};
 use crate::fault::{self, Verdict};
 use crate::judge::{JudgeError, Judged, Outcome, Transaction};
 use crate::lookup::{self, Found, Query};
-use crate::partitions::{self, DroppedMonth, Month, Partitions};
+use crate::partitions::{self, DroppedMonth, Month, Needed, Partitions};
 use crate::row::Row;
 use crate::schema::{self, SchemaError};
 use crate::session;
@@ -301,6 +301,11 @@ impl Store {
     pub async fn drop_months(&self, cutoff: Millis, most: usize) -> Result<Vec<DroppedMonth>, StoreError> {
         self.partitions.forget();
         partitions::drop_before(&self.pool, cutoff, most).await.map_err(StoreError::Expire)
+    }
+
+    /// The months whose files are needed, where those before `cutoff` are dropped.
+    pub async fn needed_files(&self, cutoff: Millis) -> Result<Needed, StoreError> {
+        Needed::read(&self.pool, cutoff).await.map_err(StoreError::Expire)
     }
 
     /// Deletes expired keys, `blocks` blocks of a table at a time, until its end or until `budget` is used up; each

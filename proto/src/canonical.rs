@@ -119,7 +119,7 @@ pub enum Role {
 }
 
 /// A file that came with a message, or the provider's reference to one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// The name the sender gave it. Never a path.
     pub filename: Option<String>,

@@ -45,7 +45,7 @@ pub use contract::{Contract, OverLimit, Reaction, Verify};
 pub use dedup::Windows;
 pub use handshake::Handshake;
 pub use keyring::{Keyring, KeyringError};
-pub use record::{BadElement, BadReason, Content, Element, Identity, Normalized, RawRequest, Record};
+pub use record::{BadElement, BadReason, Content, Element, File, Identity, Normalized, RawRequest, Record};
 pub use registry::find;
 pub use request::{BadRequest, Request};
 pub use settings::{Algorithm, Encoding, Scheme, SourceSettings};

@@ -56,6 +56,25 @@ pub struct Record {
     pub identity: Identity,
     /// What the sender wrote.
     pub content: Content,
+    /// The bytes of those of the message's attachments that came with the request: each that states a `blake3`, in their
+    /// order.
+    pub files: Vec<File>,
+}
+
+/// The bytes of an attachment.
+#[derive(Clone)]
+pub struct File {
+    /// What the attachment says, too.
+    pub blake3: blake3::Hash,
+    /// A part of the request's body where they lie in it as they are.
+    pub bytes: Bytes,
+}
+
+/// Says how much, and never what.
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "File({}, {} bytes)", self.blake3.to_hex(), self.bytes.len())
+    }
 }
 
 /// The provider's own id of a record.
@@ -90,7 +109,7 @@ pub struct Content {
     pub undecodable: bool,
     /// The whole element in a form that does not depend on the order of its names; only looked at where all of subject,
     /// text, HTML, fields and attachments are empty, or something is `undecodable`.
-    pub element: Vec<u8>,
+    pub element: Bytes,
 }
 
 /// An element that can never become a record. It is dead-lettered alone.

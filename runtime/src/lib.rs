@@ -4,7 +4,7 @@
 //! [`admin`], [`signals`] and [`tasks`] are its parts. [`nats`], [`topology`], [`provision`] and [`stream_info`] are
 //! the broker; [`publish`], [`group_commit`] and
 //! [`bodies`] go out to it; [`feed`], [`delivery`] and [`worker`] come in from it; [`trim`]
-//! and [`backlog`] keep watch over it.
+//! and [`backlog`] keep watch over it. [`objects`] are files, beside all that.
 
 pub mod process;
 
@@ -33,6 +33,8 @@ pub mod worker;
 pub mod backlog;
 pub mod trim;
 pub mod trimmer;
+
+pub mod objects;
 
 pub mod backoff;
 pub mod clock;

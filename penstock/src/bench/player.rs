@@ -293,6 +293,7 @@ pub(crate) mod tests {
     fn config() -> Config {
         let needs = runtime::config::Requirements {
             source_secrets: runtime::config::Need::Required,
+            attachments: runtime::config::Need::Unused,
             ..runtime::config::Requirements::every(runtime::config::Need::Optional)
         };
         Config::parse_for(CONFIG, "penstock.toml", &runtime::config::Environment::default(), needs).unwrap()

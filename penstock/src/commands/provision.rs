@@ -19,8 +19,13 @@ pub(crate) struct ProvisionArgs {
 }
 
 /// Sizes are all it takes from the configuration.
-const SIZES: Requirements =
-    Requirements { nats: Need::Optional, postgres: Need::Unused, hash_key: Need::Unused, source_secrets: Need::Unused };
+const SIZES: Requirements = Requirements {
+    nats: Need::Optional,
+    postgres: Need::Unused,
+    hash_key: Need::Unused,
+    source_secrets: Need::Unused,
+    attachments: Need::Unused,
+};
 
 pub(crate) async fn run(args: ProvisionArgs) -> Answer {
     let site = args.place.site()?;

@@ -101,6 +101,7 @@ const URLS: Requirements = Requirements {
     postgres: Need::Optional,
     hash_key: Need::Unused,
     source_secrets: Need::Unused,
+    attachments: Need::Unused,
 };
 /// What a command needs that plays a provider or judges a signature.
 const SOURCES: Requirements = Requirements {
@@ -108,6 +109,7 @@ const SOURCES: Requirements = Requirements {
     postgres: Need::Unused,
     hash_key: Need::Optional,
     source_secrets: Need::Optional,
+    attachments: Need::Unused,
 };
 
 impl Where {

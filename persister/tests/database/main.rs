@@ -9,6 +9,8 @@ mod records;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod judging;
 #[cfg(test)]
 mod tables;

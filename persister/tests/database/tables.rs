@@ -101,7 +101,8 @@ async fn months_are_made_ahead_and_dropped_when_their_retention_is_over() {
     assert_eq!(db.store.drop_months(at("2026-11-30T23:59:59.999Z"), 10).await.unwrap(), []);
     let dropped = db.store.drop_months(at("2026-12-01T00:00:00Z"), 10).await.unwrap();
     let dropped: Vec<String> = dropped.iter().map(|dropped| format!("{} {}", dropped.table, dropped.month)).collect();
-    assert_eq!(dropped, ["messages 2026-11", "message_statuses 2026-11", "duplicates 2026-11"]);
+    let tables = ["messages", "message_statuses", "duplicates", "message_attachments"];
+    assert_eq!(dropped, tables.map(|table| format!("{table} 2026-11")));
     assert_eq!(db.texts(names).await, ["messages_2026_12"]);
     assert_eq!(db.number("SELECT count(*) FROM messages").await, 1);
 }

@@ -92,6 +92,7 @@ async fn keys_are_cleared_away_while_a_month_cannot_be_dropped() {
         postgres: Need::Unused,
         hash_key: Need::Unused,
         source_secrets: Need::Unused,
+        attachments: Need::Unused,
     };
     let config = Config::parse_for("", "", &Environment::default(), requirements).unwrap();
     let later = START + 800 * 24 * 60 * MINUTE;

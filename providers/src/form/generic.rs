@@ -3,6 +3,7 @@
 //! Nobody knows the fields but the operator, and nobody assigns an id unless the source names `id_field` or
 //! `id_header`.
 
+use bytes::Bytes;
 use http::Method;
 use proto::{Attachment, Channel, Kind, Millis};
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ impl Adapter for Generic {
 }
 
 fn read_form(
-    bytes: &[u8],
+    bytes: &Bytes,
     content_type: Option<&str>,
     raw: &RawRequest,
     settings: &SourceSettings,
@@ -88,19 +89,19 @@ fn read_form(
         Some(value) if media::is(value, media::MULTIPART) => fill_multipart(&mut draft, bytes, value, raw, settings)?,
         _ => fill_form(&mut draft, form::read(bytes, content_type)?, raw, settings),
     }
-    draft.content.element = bytes.to_vec();
+    draft.content.element = bytes.clone();
     Ok(draft.alone(raw))
 }
 
 /// An object is one record; an array is one for each of its elements, of which a bad one spoils no other.
-fn read_json(bytes: &[u8], raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized, BadReason> {
+fn read_json(bytes: &Bytes, raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized, BadReason> {
     let json = json::read(bytes)?;
     let notes = json.notes;
     let Value::Array(values) = json.value else {
         return Ok(Normalized { parts: 1, elements: vec![read_object(json.value, notes, None, 1, raw, settings)] });
     };
     if values.is_empty() {
-        return Ok(Draft::new(Kind::AccountEvent).ignored(bytes.to_vec()).alone(raw));
+        return Ok(Draft::new(Kind::AccountEvent).ignored(bytes.clone()).alone(raw));
     }
     let parts = u32::try_from(values.len()).ok().filter(|parts| *parts <= BATCH).ok_or(BadReason::TooMany)?;
     let elements = (0..).zip(values);
@@ -135,7 +136,7 @@ fn fill_form(draft: &mut Draft, form: Fields, raw: &RawRequest, settings: &Sourc
 /// which field is under `metadata.files`, in the same order.
 pub(crate) fn fill_multipart(
     draft: &mut Draft,
-    bytes: &[u8],
+    bytes: &Bytes,
     content_type: &str,
     raw: &RawRequest,
     settings: &SourceSettings,
@@ -151,19 +152,12 @@ pub(crate) fn fill_multipart(
     let mut fields_of_files = Vec::new();
     // A file input in which nothing was chosen is sent with an empty name and no bytes.
     for file in files.into_iter().filter(|file| file.filename.as_deref() != Some("") || !file.body.is_empty()) {
-        let hash = blake3::hash(file.body).to_hex().to_string();
         let filename = file.filename.filter(|name| !name.is_empty());
+        let described =
+            Attachment { filename: filename.clone(), content_type: file.content_type, ..Attachment::default() };
+        let hash = draft.attach(bytes.slice_ref(file.body), described);
         draft.content.attachments.push(format!("{hash} {}", file.name));
         fields_of_files.push(json!({ "field": file.name, "filename": filename, "blake3": hash }));
-        draft.attachments.push(Attachment {
-            filename,
-            content_type: file.content_type,
-            size: Some(file.body.len() as u64),
-            blake3: Some(hash),
-            disposition: Some("attachment".to_owned()),
-            content_id: None,
-            location: None,
-        });
     }
     if !fields_of_files.is_empty() {
         draft.metadata.insert("files".to_owned(), Value::Array(fields_of_files));

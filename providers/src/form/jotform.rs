@@ -99,7 +99,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
             fields::fill(&mut draft, Value::Object(form.into_map()), None, raw, settings);
         }
     }
-    draft.content.element = bytes.into_owned();
+    draft.content.element = bytes;
     let Some(Value::Object(mut posted)) = draft.metadata.remove("fields") else { return Ok(draft) };
     if let Some(Value::String(url)) = posted.get_mut(URL) {
         url.truncate(url.find(['?', '#']).unwrap_or(url.len()));

@@ -85,7 +85,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     let Value::Object(event) = json.value else { return Err(BadReason::NotAnObject) };
     let mut draft = Draft::new(Kind::Message);
     draft.note_json(json.notes);
-    draft.content.element = bytes.into_owned();
+    draft.content.element = bytes;
     answers::keep(&mut draft, &event, &[("eventId", "event_id"), ("eventType", "event_type")]);
     let event_id = answers::text_of(&event, "eventId");
     let form = event.get("data").and_then(Value::as_object).filter(|data| data.contains_key("fields"));

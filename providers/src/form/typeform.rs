@@ -91,7 +91,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     let Value::Object(event) = json.value else { return Err(BadReason::NotAnObject) };
     let mut draft = Draft::new(Kind::Message);
     draft.note_json(json.notes);
-    draft.content.element = bytes.into_owned();
+    draft.content.element = bytes;
     answers::keep(&mut draft, &event, &[("event_id", "event_id"), ("event_type", "event_type")]);
     let event_id = answers::text_of(&event, "event_id");
     let Some(Value::Object(response)) = event.get(RESPONSE) else {

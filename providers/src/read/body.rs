@@ -1,8 +1,8 @@
 //! The body as it was before it was compressed. Signatures are over the compressed bytes; everything else is not.
 
-use std::borrow::Cow;
 use std::io::Read as _;
 
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
 use crate::record::{BadReason, RawRequest};
@@ -39,17 +39,17 @@ pub(crate) fn unpacks_to_more(packed: &[u8], most: u64) -> bool {
     std::io::copy(&mut bytes, &mut std::io::sink()).is_ok_and(|length| length > most)
 }
 
-/// The body, unpacked.
-pub(crate) fn unpacked<'a>(raw: &'a RawRequest, settings: &SourceSettings) -> Result<Cow<'a, [u8]>, BadReason> {
+/// The body, unpacked; the same bytes where it is not packed.
+pub(crate) fn unpacked(raw: &RawRequest, settings: &SourceSettings) -> Result<Bytes, BadReason> {
     match packing(raw.header("content-encoding")) {
-        Packing::Plain => Ok(Cow::Borrowed(&raw.body)),
+        Packing::Plain => Ok(raw.body.clone()),
         Packing::Unknown => Err(BadReason::Encoded),
         Packing::Gzip => {
             let most = settings.max_body.max(UNPACKED);
             let mut bytes = Vec::new();
             let mut decoder = MultiGzDecoder::new(&*raw.body).take(most.saturating_add(1));
             decoder.read_to_end(&mut bytes).map_err(|_| BadReason::Encoded)?;
-            if bytes.len() as u64 > most { Err(BadReason::TooLarge) } else { Ok(Cow::Owned(bytes)) }
+            if bytes.len() as u64 > most { Err(BadReason::TooLarge) } else { Ok(bytes.into()) }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A record in the making: what an adapter fills in. What every record has (ids, source, verdict, times) and what every
 //! record must be (clean for the database) is added in one place, at the end.
 
+use bytes::Bytes;
 use proto::canonical::{SCHEMA_VERSION, StatusFields};
 use proto::{Attachment, CanonicalMessage, Kind, Millis, Party, Recipient, id};
 use serde_json::value::RawValue;
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::clean::Cleaner;
 use super::json;
-use crate::record::{Content, Identity, Normalized, RawRequest, Record};
+use crate::record::{Content, File, Identity, Normalized, RawRequest, Record};
 
 /// The word for a request that held nothing.
 const IGNORED: &str = "ignored";
@@ -26,6 +27,8 @@ pub(crate) struct Draft {
     pub(crate) text: Option<String>,
     pub(crate) html: Option<String>,
     pub(crate) attachments: Vec<Attachment>,
+    /// The bytes of those attachments that came with the request.
+    pub(crate) files: Vec<File>,
     pub(crate) reply_to_id: Option<String>,
     pub(crate) references: Vec<String>,
     pub(crate) sent_at: Option<Millis>,
@@ -50,6 +53,7 @@ impl Draft {
             text: None,
             html: None,
             attachments: Vec::new(),
+            files: Vec::new(),
             reply_to_id: None,
             references: Vec::new(),
             sent_at: None,
@@ -95,7 +99,7 @@ impl Draft {
             raw_sequence: raw.raw_sequence,
             status: self.status,
         };
-        Record { message, identity: self.identity, content: self.content }
+        Record { message, identity: self.identity, content: self.content, files: self.files }
     }
 
     /// The only record of a request.
@@ -104,12 +108,26 @@ impl Draft {
     }
 
     /// What a request becomes that holds no message: it still ends in a row, so that it can be explained.
-    pub(crate) fn ignored(mut self, element: Vec<u8>) -> Self {
+    pub(crate) fn ignored(mut self, element: impl Into<Bytes>) -> Self {
         self.kind = Kind::AccountEvent;
         self.status =
             Some(StatusFields { status: IGNORED.to_owned(), occurred_at: None, recipient: None, error_code: None });
-        self.content.element = element;
+        self.content.element = element.into();
         self
+    }
+
+    /// Adds a file that came with the request, described by what the sender says of it; its hash in hex.
+    pub(crate) fn attach(&mut self, bytes: Bytes, described: Attachment) -> String {
+        let blake3 = blake3::hash(&bytes);
+        let hex = blake3.to_hex().to_string();
+        self.attachments.push(Attachment {
+            size: Some(bytes.len() as u64),
+            blake3: Some(hex.clone()),
+            disposition: described.disposition.or_else(|| Some("attachment".to_owned())),
+            ..described
+        });
+        self.files.push(File { blake3, bytes });
+        hex
     }
 
     /// Notes what reading JSON had to do.

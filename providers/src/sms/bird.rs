@@ -91,7 +91,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     let Value::Object(event) = json.value else { return Err(BadReason::NotAnObject) };
     let event = Value::Object(event);
     draft.note_json(json.notes);
-    draft.content.element = canonical_json(&event);
+    draft.content.element = canonical_json(&event).into();
     let name = event.get("event").and_then(Value::as_str).unwrap_or_default();
     let payload = event.get("payload").filter(|payload| payload.is_object());
     draft.provider_message_id = payload.and_then(|payload| text(payload, "id"));

@@ -82,7 +82,7 @@ impl Adapter for MessageBird {
 fn read(mut parameters: Parameters) -> Draft {
     let mut draft = Draft::new(Kind::Message);
     parameters.note(&mut draft);
-    draft.content.element = parameters.element();
+    draft.content.element = parameters.element().into();
     draft.provider_message_id = parameters.take("id");
     let (from, to) = (parameters.take("originator"), parameters.take("recipient"));
     msisdn::parties(&mut draft, from, to);

@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::Method;
 use proto::canonical::StatusFields;
 use proto::{Attachment, Channel, Kind, Millis};
@@ -117,7 +118,7 @@ fn pieces<'a>(body: &'a [u8], nonce: &'a str, timestamp: &'a str) -> [&'a [u8]; 
 fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized, BadReason> {
     let json = json::read(&body::unpacked(raw, settings)?)?;
     let notes = json.notes;
-    let element = canonical_json(&json.value);
+    let element = Bytes::from(canonical_json(&json.value));
     let Value::Object(event) = json.value else { return Err(BadReason::NotAnObject) };
     let kind = text(&event, "type").unwrap_or_default();
     let mut drafts = if kind.starts_with("mo_") {
@@ -193,19 +194,13 @@ fn read_binary(draft: &mut Draft, body: String, event: &Map<String, Value>) {
         draft.metadata.insert("body".to_owned(), Value::String(body));
         return;
     };
-    let hash = blake3::hash(&bytes).to_hex().to_string();
+    let hash = draft.attach(
+        bytes.into(),
+        Attachment { content_type: Some("application/octet-stream".to_owned()), ..Attachment::default() },
+    );
     draft.content.attachments.push(format!("{hash} {header}"));
-    // The bytes are in no place of their own, and are few: so they stay in the record.
+    // They are few, so they stay in the record too.
     draft.metadata.insert("body".to_owned(), Value::String(body));
-    draft.attachments.push(Attachment {
-        filename: None,
-        content_type: Some("application/octet-stream".to_owned()),
-        size: Some(bytes.len() as u64),
-        blake3: Some(hash),
-        disposition: Some("attachment".to_owned()),
-        content_id: None,
-        location: None,
-    });
 }
 
 /// Reference, total and number of a part (3GPP TS 23.040, 9.2.3.24.1 and 9.2.3.24.8).
@@ -274,7 +269,7 @@ fn batch_report(mut event: Map<String, Value>) -> Result<Vec<Result<Draft, BadRe
         let recipients = state.remove("recipients").and_then(into_array).unwrap_or_default();
         let recipients: Vec<_> = recipients.into_iter().map(written).map(Some).collect();
         let recipients = if recipients.is_empty() { vec![None] } else { recipients };
-        let element = canonical_json(&Value::Object(state.clone()));
+        let element = Bytes::from(canonical_json(&Value::Object(state.clone())));
         repeated += recipients.len() * (common + element.len());
         if drafts.len() + recipients.len() > RECIPIENTS || repeated > REPEATED {
             return Err(BadReason::TooMany);
@@ -334,7 +329,7 @@ fn status(report: &Map<String, Value>, batch: Option<&Value>, to: Option<String>
 
 /// What is neither message nor report, kept whole.
 fn unknown(event: Map<String, Value>) -> Draft {
-    let element = canonical_json(&Value::Object(event.clone()));
+    let element = Bytes::from(canonical_json(&Value::Object(event.clone())));
     let mut draft = Draft::new(Kind::AccountEvent);
     draft.metadata.insert("fields".to_owned(), Value::Object(event));
     draft.ignored(element)

@@ -119,7 +119,7 @@ fn read(raw: &RawRequest, fields: Fields) -> Draft {
     if fields.replaced {
         draft.notes.note("text", "charset");
     }
-    draft.content.element = element(&parameters);
+    draft.content.element = element(&parameters).into();
     let mut take = |name: &str| parameters.remove(name).filter(|value| !value.is_empty());
     let ids = [take("MessageSid"), take("SmsMessageSid"), take("SmsSid")];
     let (from, to) = (take("From"), take("To"));

@@ -86,7 +86,7 @@ fn read(mut parameters: Parameters) -> Draft {
     }
     let mut draft = Draft::new(Kind::Message);
     parameters.note(&mut draft);
-    draft.content.element = parameters.element();
+    draft.content.element = parameters.element().into();
     draft.provider_message_id = parameters.take("messageId");
     draft.sent_at = parameters.take("message-timestamp").as_deref().and_then(moment::read);
     let has_content = parameters.has("text") || parameters.has("data");
@@ -163,19 +163,10 @@ fn read_binary(draft: &mut Draft, data: &str, parameters: &mut Parameters) {
     draft.metadata.insert("data".to_owned(), json!(data));
     let udh = parameters.take("udh");
     let name = match hex::decode(data) {
-        Ok(bytes) => {
-            let hash = blake3::hash(&bytes).to_hex().to_string();
-            draft.attachments.push(Attachment {
-                filename: None,
-                content_type: Some("application/octet-stream".to_owned()),
-                size: Some(bytes.len() as u64),
-                blake3: Some(hash.clone()),
-                disposition: Some("attachment".to_owned()),
-                content_id: None,
-                location: None,
-            });
-            hash
-        }
+        Ok(bytes) => draft.attach(
+            bytes.into(),
+            Attachment { content_type: Some("application/octet-stream".to_owned()), ..Attachment::default() },
+        ),
         Err(_) => data.to_owned(),
     };
     draft.content.attachments.push(format!("{name} {}", udh.as_deref().unwrap_or_default()));

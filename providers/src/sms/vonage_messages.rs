@@ -108,7 +108,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     let Value::Object(mut map) = json.value else { return Err(BadReason::NotAnObject) };
     let mut draft = Draft::new(Kind::Message);
     draft.note_json(json.notes);
-    draft.content.element = element;
+    draft.content.element = element.into();
     draft.provider_message_id = text(map.remove("message_uuid"));
     draft.sent_at = text(map.remove("timestamp")).as_deref().and_then(moment::read);
     let status = text(map.remove("status"));

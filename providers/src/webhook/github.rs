@@ -114,7 +114,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     draft.note_json(json.notes);
     let event = raw.header("x-github-event");
     if event == Some("ping") {
-        draft = draft.ignored(bytes.into_owned());
+        draft = draft.ignored(bytes);
     } else {
         describe(&mut draft, &json.value);
     }

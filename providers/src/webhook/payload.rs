@@ -1,5 +1,6 @@
 //! A webhook's body, whatever it is: JSON or a form becomes fields, text becomes text, anything else one attachment.
 
+use bytes::Bytes;
 use proto::{Attachment, Kind};
 use serde_json::Value;
 
@@ -14,14 +15,14 @@ pub(crate) fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft,
     let bytes = body::unpacked(raw, settings)?;
     let mut draft = Draft::new(Kind::Message);
     fill(&mut draft, &bytes, raw.header("content-type"), raw, settings)?;
-    draft.content.element = bytes.into_owned();
+    draft.content.element = bytes;
     Ok(draft)
 }
 
 /// Fills a record from these bytes of this media type: the body, or what an envelope in it holds.
 pub(crate) fn fill(
     draft: &mut Draft,
-    bytes: &[u8],
+    bytes: &Bytes,
     content_type: Option<&str>,
     raw: &RawRequest,
     settings: &SourceSettings,
@@ -67,7 +68,7 @@ fn take_json(draft: &mut Draft, json: Json, raw: &RawRequest, settings: &SourceS
 /// What says nothing, or something else, about itself: JSON if it is, text if it is called so, else a file.
 fn take_bytes(
     draft: &mut Draft,
-    bytes: &[u8],
+    bytes: &Bytes,
     content_type: Option<&str>,
     raw: &RawRequest,
     settings: &SourceSettings,
@@ -81,22 +82,15 @@ fn take_bytes(
     };
     if is_text {
         let stated = content_type.and_then(|value| charset::by_label(&media::parameter(value, "charset")?));
-        let (text, replaced) = charset::decode(bytes, stated.unwrap_or_else(|| charset::guess(std::iter::once(bytes))));
+        let (text, replaced) =
+            charset::decode(bytes, stated.unwrap_or_else(|| charset::guess(std::iter::once(&**bytes))));
         draft.note_charset("text", replaced);
         draft.content.text = Some(text.clone());
         draft.text = Some(text);
     } else {
-        let hash = blake3::hash(bytes).to_hex().to_string();
-        draft.content.attachments.push(hash.clone());
-        draft.attachments.push(Attachment {
-            filename: None,
-            content_type: content_type.map(str::to_owned),
-            size: Some(bytes.len() as u64),
-            blake3: Some(hash),
-            disposition: Some("attachment".to_owned()),
-            content_id: None,
-            location: None,
-        });
+        let described = Attachment { content_type: content_type.map(str::to_owned), ..Attachment::default() };
+        let hash = draft.attach(bytes.clone(), described);
+        draft.content.attachments.push(hash);
     }
     let id = settings.id_header.as_deref().and_then(|name| raw.header(name)).filter(|id| !id.is_empty());
     draft.provider_message_id = id.map(str::to_owned);

@@ -138,7 +138,7 @@ impl Config {
     }
 
     fn sections(reader: &mut Reader<'_, '_>, file: &str, requirements: Requirements) -> Self {
-        let Requirements { nats, postgres, hash_key, source_secrets } = requirements;
+        let Requirements { nats, postgres, hash_key, source_secrets, attachments } = requirements;
         let gateway = reader.table("gateway", Gateway::read);
         let (names, body_budget) = (BTreeMap::new(), gateway.body_budget);
         let mut checks = Checks { secrets: source_secrets, body_budget, names };
@@ -153,7 +153,7 @@ impl Config {
             persister: reader.table("persister", Persister::read),
             hold: reader.table("hold", Hold::read),
             retention: reader.table("retention", Retention::read),
-            attachments: reader.table("attachments", Attachments::read),
+            attachments: reader.table("attachments", |reader| Attachments::read(reader, attachments.optional())),
             log: reader.table("log", Log::read),
             sources: reader.tables("sources", |reader| Source::read(reader, &mut checks)),
         }

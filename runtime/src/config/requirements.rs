@@ -14,6 +14,13 @@ pub enum Need {
     Unused,
 }
 
+impl Need {
+    /// The same, of a value that may always be absent.
+    pub(super) fn optional(self) -> Self {
+        if self == Self::Required { Self::Optional } else { self }
+    }
+}
+
 /// The values whose need differs from process to process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Requirements {
@@ -26,6 +33,8 @@ pub struct Requirements {
     /// `secrets` and `verify_token` of each source, which may always be absent: whether a scheme
     /// needs one is checked where the scheme is known.
     pub source_secrets: Need,
+    /// `attachments.access_key_id` and `attachments.secret_access_key`, which may always be absent.
+    pub attachments: Need,
 }
 
 impl Requirements {
@@ -34,6 +43,6 @@ impl Requirements {
 
     /// The same need for every value.
     pub const fn every(need: Need) -> Self {
-        Self { nats: need, postgres: need, hash_key: need, source_secrets: need }
+        Self { nats: need, postgres: need, hash_key: need, source_secrets: need, attachments: need }
     }
 }

@@ -40,6 +40,7 @@ const NEEDS: Requirements = Requirements {
     postgres: Need::Optional,
     hash_key: Need::Optional,
     source_secrets: Need::Required,
+    attachments: Need::Optional,
 };
 
 pub(crate) fn run(args: &CheckArgs) -> Answer {

@@ -100,7 +100,7 @@ fn read(fields: Fields) -> Draft {
     let mut draft = Draft::new(Kind::Message);
     draft.note_charset("text", fields.replaced);
     let pairs = parameters.iter().map(|(name, value)| (name.clone(), Value::String(value.clone())));
-    draft.content.element = canonical_json(&Value::Object(pairs.collect()));
+    draft.content.element = canonical_json(&Value::Object(pairs.collect())).into();
     let mut take = |name: &str| parameters.remove(name).filter(|value| !value.is_empty());
     draft.provider_message_id = take("MessageUUID");
     let (from, to, status) = (take("From"), take("To"), take("Status"));

@@ -7,6 +7,7 @@
 
 mod event;
 
+use bytes::Bytes;
 use http::Method;
 use proto::header::Pair;
 use proto::{Channel, Kind, Millis};
@@ -195,7 +196,7 @@ fn read_binary(raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized
     if let Some(content_type) = raw.header("content-type") {
         attributes.insert(event::CONTENT_TYPE.to_owned(), Value::String(content_type.to_owned()));
     }
-    let data = if bytes.is_empty() { Data::None } else { Data::Bytes(bytes.into_owned()) };
+    let data = if bytes.is_empty() { Data::None } else { Data::Bytes(bytes) };
     read_event(attributes, data, Notes::default(), raw, settings).map(|draft| draft.alone(raw))
 }
 
@@ -210,7 +211,7 @@ fn read_batch(raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized,
     let Json { value, notes } = json::read(&bytes)?;
     let Value::Array(values) = value else { return Err(BadReason::NotAnEvent) };
     if values.is_empty() {
-        return Ok(Draft::new(Kind::AccountEvent).ignored(bytes.into_owned()).alone(raw));
+        return Ok(Draft::new(Kind::AccountEvent).ignored(bytes).alone(raw));
     }
     let parts = u32::try_from(values.len()).ok().filter(|parts| *parts <= BATCH).ok_or(BadReason::TooMany)?;
     let elements = (0..).zip(values).map(|(part, value)| match read_value(value, notes, raw, settings) {
@@ -246,8 +247,9 @@ fn read_event(
         Data::Text(text) => {
             draft.note_json(notes);
             let content_type = event.content_type.as_deref().map(event::in_utf8);
-            payload::fill(&mut draft, text.as_bytes(), content_type.as_deref(), raw, settings)?;
-            element.extend(text.into_bytes());
+            let text = Bytes::from(text);
+            payload::fill(&mut draft, &text, content_type.as_deref(), raw, settings)?;
+            element.extend(text);
         }
         Data::Bytes(bytes) => {
             draft.note_json(notes);
@@ -255,7 +257,7 @@ fn read_event(
             element.extend(bytes);
         }
     }
-    draft.content.element = element;
+    draft.content.element = element.into();
     if has_data {
         // Equal data of another type or about another subject is another message.
         let fields = draft.metadata.get("fields");

@@ -49,7 +49,7 @@ pub(super) fn status(context: &Context<'_>, element: &Map<String, Value>) -> Dra
         error_code: code,
     });
     super::message::address(&mut draft, business, to);
-    draft.content.element = canonical_json(&Value::Object(element.clone()));
+    draft.content.element = canonical_json(&Value::Object(element.clone())).into();
     draft
 }
 
@@ -65,7 +65,7 @@ pub(super) fn error(context: &Context<'_>, element: &Map<String, Value>) -> Draf
         let party = business.party;
         draft.recipients.push(Recipient { address: party.address, name: party.name, role: Role::To });
     }
-    draft.content.element = canonical_json(&error);
+    draft.content.element = canonical_json(&error).into();
     draft.metadata.insert("errors".to_owned(), Value::Array(vec![error]));
     context.describe(&mut draft.metadata);
     draft
@@ -89,7 +89,7 @@ pub(super) fn account(entry: &Map<String, Value>, field: &str, change: &Map<Stri
         let event = object(change, "value").and_then(|value| text(value, "event")).unwrap_or(field);
         let occurred_at = draft.sent_at;
         draft.status = Some(StatusFields { status: event.to_owned(), occurred_at, recipient: None, error_code: None });
-        draft.content.element = element;
+        draft.content.element = element.into();
     }
     for (name, value) in [("waba_id", entry.get("id")), ("field", change.get("field")), ("value", change.get("value"))]
     {

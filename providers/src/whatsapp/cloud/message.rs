@@ -76,7 +76,7 @@ pub(super) fn address(draft: &mut Draft, from: Option<Person>, to: Option<Person
 
 /// The message's own id; without one, what it does to which message, when and by whom.
 fn identify(draft: &mut Draft, element: &Map<String, Value>) {
-    draft.content.element = canonical_json(&Value::Object(element.clone()));
+    draft.content.element = canonical_json(&Value::Object(element.clone())).into();
     let acts = matches!(draft.kind, Kind::Reaction | Kind::Edit | Kind::Delete);
     draft.identity = match (&draft.provider_message_id, &draft.reply_to_id) {
         (Some(id), _) => Identity::Provided(vec![id.clone()]),

@@ -1,0 +1,174 @@
+//! Files in a folder or a bucket, named by month and BLAKE3: `{YYYY-MM}/{hash}`.
+//!
+//! A name says what is in the file, so putting one again changes nothing, and two messages with the same file in one
+//! month share it. Whoever refers to a file puts it first; once [`Objects::put`] has returned, it is on disk.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use secrecy::ExposeSecret as _;
+
+use crate::config::Attachments;
+
+/// Longest wait for a connection, and for an answer once the file is on its way.
+const CONNECT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_mins(1);
+/// The store is asked again this often before a failure is told.
+const RETRIES: usize = 2;
+const RETRYING: Duration = Duration::from_secs(10);
+/// Region where neither the configuration nor the environment names one.
+const REGION: &str = "us-east-1";
+
+/// Why something could not be done with a file. All of it may pass: a file itself is never refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectsError {
+    /// The folder cannot be made or used.
+    #[error("could not use the folder {folder} of attachments.store: may this user write there?")]
+    Folder {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The settings make no store.
+    #[error("could not make sense of [attachments]")]
+    Settings(#[source] object_store::Error),
+    /// A file was not stored, or it is not known that it was.
+    #[error("could not store the file {name}: is attachments.store there, and may this process write to it?")]
+    Put {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The files there are could not be listed or deleted.
+    #[error("could not clear away the files of {month}")]
+    Clear {
+        /// Of which month, or `*`.
+        month: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+}
+
+/// A file's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectName {
+    /// `YYYY-MM`.
+    pub month: String,
+    /// BLAKE3 of its bytes.
+    pub hash: blake3::Hash,
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.month, self.hash.to_hex())
+    }
+}
+
+/// The files. Clones share one client.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    url: Arc<str>,
+}
+
+impl Objects {
+    /// The store that is configured, if any. A folder is made; a bucket is not looked at before it is needed, because a
+    /// bucket that is away now is not an error yet.
+    pub fn open(config: &Attachments) -> Result<Option<Self>, ObjectsError> {
+        let Some(url) = &config.store else { return Ok(None) };
+        let store = match url.strip_prefix("file://") {
+            Some(folder) => Self::folder(std::path::Path::new(folder))?,
+            None => Self::bucket(url.strip_prefix("s3://").unwrap_or(url), config)?,
+        };
+        Ok(Some(Self { store, url: url.trim_end_matches('/').into() }))
+    }
+
+    /// Where the files are: a URL to which `/` and an [`ObjectName`] are added.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn folder(folder: &std::path::Path) -> Result<Arc<dyn ObjectStore>, ObjectsError> {
+        std::fs::create_dir_all(folder).map_err(|source| ObjectsError::Folder { folder: folder.to_owned(), source })?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(ObjectsError::Settings)?;
+        Ok(Arc::new(store.with_fsync(true).with_automatic_cleanup(true)))
+    }
+
+    fn bucket(place: &str, config: &Attachments) -> Result<Arc<dyn ObjectStore>, ObjectsError> {
+        // The client asks for the process' own: there is only this one.
+        let installed = rustls::crypto::ring::default_provider().install_default();
+        if installed.is_err() {
+            tracing::debug!("another part of the process has chosen the TLS provider");
+        }
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_client_options(ClientOptions::new().with_connect_timeout(CONNECT).with_timeout(ANSWER))
+            .with_retry(RetryConfig { max_retries: RETRIES, retry_timeout: RETRYING, ..RetryConfig::default() });
+        if let Some(endpoint) = &config.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(region) = &config.region {
+            builder = builder.with_region(region);
+        }
+        if let (Some(id), Some(secret)) = (&config.access_key_id, &config.secret_access_key) {
+            builder = builder.with_access_key_id(id.expose_secret()).with_secret_access_key(secret.expose_secret());
+        }
+        if builder.get_config_value(&AmazonS3ConfigKey::Region).is_none() {
+            builder = builder.with_region(REGION);
+        }
+        // Whoever writes `http://` means it.
+        let plain =
+            builder.get_config_value(&AmazonS3ConfigKey::Endpoint).is_some_and(|url| url.starts_with("http://"));
+        let store = builder.with_allow_http(plain).build().map_err(ObjectsError::Settings)?;
+        Ok(if prefix.is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, Path::from(prefix))) })
+    }
+
+    /// Stores a file. It may be there already.
+    pub async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<(), ObjectsError> {
+        let put = self.store.put(&path(name), bytes.into()).await;
+        put.map(drop).map_err(|source| ObjectsError::Put { name: name.to_string(), source })
+    }
+
+    /// The months of which there are files.
+    pub async fn months(&self) -> Result<Vec<String>, ObjectsError> {
+        let listed = self.store.list_with_delimiter(None).await;
+        let listed = listed.map_err(|source| ObjectsError::Clear { month: "*".into(), source })?;
+        Ok(listed.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned)).collect())
+    }
+
+    /// Deletes files of a month, at most `most`; says how many. Fewer than `most`: there are no more.
+    pub async fn delete_month(&self, month: &str, most: usize) -> Result<u64, ObjectsError> {
+        let failed = |source| ObjectsError::Clear { month: month.to_owned(), source };
+        let names = self.store.list(Some(&Path::from(month))).take(most).map_ok(|file| file.location).boxed();
+        let mut deleted = self.store.delete_stream(names);
+        let mut count = 0;
+        while let Some(result) = deleted.next().await {
+            match result {
+                Ok(_) => count += 1,
+                // Somebody else was faster.
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(count)
+    }
+}
+
+fn path(name: &ObjectName) -> Path {
+    Path::from(name.to_string())
+}
