@@ -29,6 +29,7 @@ pub mod ports;
 pub mod random;
 pub mod role;
 pub mod run_file;
+pub mod s3;
 pub mod scrape;
 pub mod sign;
 pub mod time;

@@ -14,6 +14,7 @@ mod admin;
 mod cloudevents;
 mod configuration;
 mod duplicates;
+mod files;
 mod held;
 mod journey;
 mod keys;
