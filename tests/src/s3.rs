@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use crate::child::Child;
 use crate::client::Request;
@@ -41,6 +42,13 @@ impl S3 {
         server.run().await;
         let made = Request::new(Method::PUT, format!("/{bucket}")).send(&server.url).await.unwrap();
         assert_eq!(made.status, 200, "the bucket is made: {made:?}");
+        let policy = json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{bucket}/*") },
+        ] });
+        let mut open = Request::new(Method::PUT, format!("/{bucket}?policy"));
+        open.body = policy.to_string().into();
+        let opened = open.send(&server.url).await.unwrap();
+        assert!(matches!(opened.status, 200 | 204), "the test may read the bucket: {opened:?}");
         server
     }
 
