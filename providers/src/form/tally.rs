@@ -10,7 +10,7 @@ use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::answers::{self, Answer, Asks};
-use crate::read::draft::Draft;
+use crate::read::draft::{Draft, REPEATED};
 use crate::read::{body, check, json, media};
 use crate::record::{BadReason, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
@@ -97,7 +97,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     draft.sent_at = answers::time_of(data, "createdAt").or_else(|| answers::time_of(&event, "createdAt"));
     let fields = data.get("fields").and_then(Value::as_array).into_iter().flatten();
     let fields: Vec<&Map<String, Value>> = fields.filter_map(Value::as_object).collect();
-    if fields.iter().map(|field| most_repeated(field)).sum::<usize>() > answers::REPEATED {
+    if fields.iter().map(|field| most_repeated(field)).sum::<usize>() > REPEATED {
         return Err(BadReason::TooMany);
     }
     let answers = fields.into_iter().map(|field| answer(&mut draft, field)).collect();

@@ -11,7 +11,7 @@ use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::answers::{self, Answer, Asks};
-use crate::read::draft::Draft;
+use crate::read::draft::{Draft, REPEATED};
 use crate::read::{body, check, json, media};
 use crate::record::{BadReason, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
@@ -104,7 +104,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
     let given = response.get("answers").and_then(Value::as_array).into_iter().flatten();
     let given: Vec<&Map<String, Value>> = given.filter_map(Value::as_object).collect();
     let labels = given.iter().filter_map(|answer| title(answer, &titles)).map(str::len).sum::<usize>();
-    if labels > answers::REPEATED {
+    if labels > REPEATED {
         return Err(BadReason::TooMany);
     }
     for url in given.iter().filter_map(|answer| answers::text_of(answer, "file_url")) {

@@ -25,10 +25,6 @@ pub(crate) enum Asks {
     Other,
 }
 
-/// Bytes that answers may take together from what is said once in a request and referred to: titles, options. A small
-/// body must not become a large record.
-pub(crate) const REPEATED: usize = 16 * 1024 * 1024;
-
 /// One question with its answer.
 #[derive(Debug)]
 pub(crate) struct Answer {

@@ -13,6 +13,10 @@ use crate::record::{Content, Identity, Normalized, RawRequest, Record};
 /// The word for a request that held nothing.
 const IGNORED: &str = "ignored";
 
+/// Bytes that the records of one request may have together from what it says once: the name of a person who wrote many
+/// messages, the title of a question. A small body must not become large records.
+pub(crate) const REPEATED: usize = 16 * 1024 * 1024;
+
 /// What a provider says about one record. The fields are those of [`CanonicalMessage`].
 #[derive(Debug)]
 pub(crate) struct Draft {
