@@ -8,9 +8,10 @@
 //!
 //! # How to add a provider
 //!
-//! 1. Copy the file of the one that is most alike (`sms/twilio.rs` reads parameters, `webhook/github.rs` reads JSON,
-//!    `form/generic.rs` reads everything) to `{channel}/{name}.rs`. Each has the same five pieces in the same order:
-//!    the [`Contract`], the keyring, the verdict, the signature, the records.
+//! 1. Copy the file of the one that is most alike (`sms/twilio.rs` reads parameters, `webhook/github.rs` reads JSON) to
+//!    `{channel}/{name}.rs`. Each has the same five pieces in the same order: the [`Contract`], the keyring, the verdict,
+//!    the signature, the records. Of a form, only the first and the last are its own (`form/tally.rs`); the rest is said
+//!    in a row of `form/provider.rs`.
 //! 2. Fill in the [`Contract`] from the provider's documentation: what it does on 401, 429 and 503 decides whether a
 //!    message is lost, so the text in `retries` says where that is known from.
 //! 3. Take the signature from `scheme/` where it is of a known kind; write it in a file there where two channels share

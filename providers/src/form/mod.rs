@@ -2,5 +2,6 @@
 
 pub(crate) mod generic;
 pub(crate) mod jotform;
+mod provider;
 pub(crate) mod tally;
 pub(crate) mod typeform;
