@@ -78,16 +78,16 @@ pub(super) fn fill_posted(
 
 /// An object is one record; an array is one for each of its elements, of which a bad one spoils no other.
 fn read_json(json: Json, bytes: &[u8], raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized, BadReason> {
-    let notes = json.notes;
+    let body = Body { notes: json.notes, hash: blake3::hash(bytes) };
     let Value::Array(values) = json.value else {
-        return Ok(Normalized { parts: 1, elements: vec![read_object(json.value, notes, None, 1, raw, settings)] });
+        return Ok(Normalized { parts: 1, elements: vec![read_object(json.value, &body, None, 1, raw, settings)] });
     };
     if values.is_empty() {
         return Ok(Draft::new(Kind::AccountEvent).ignored(bytes.to_vec()).alone(raw));
     }
     let parts = u32::try_from(values.len()).ok().filter(|parts| *parts <= BATCH).ok_or(BadReason::TooMany)?;
     let elements = (0..).zip(values);
-    let elements = elements.map(|(part, value)| read_object(value, notes, Some(part), parts, raw, settings));
+    let elements = elements.map(|(part, value)| read_object(value, &body, Some(part), parts, raw, settings));
     let mut elements: Vec<Element> = elements.collect();
     tell_apart(&mut elements);
     Ok(Normalized { parts, elements })
@@ -107,9 +107,15 @@ fn tell_apart(elements: &mut [Element]) {
     }
 }
 
+/// What is known of a body of which an element is a part.
+struct Body {
+    notes: Notes,
+    hash: blake3::Hash,
+}
+
 fn read_object(
     value: Value,
-    notes: Notes,
+    body: &Body,
     part: Option<u32>,
     parts: u32,
     raw: &RawRequest,
@@ -120,7 +126,11 @@ fn read_object(
         return Err(BadElement { part: place, reason: BadReason::NotAnObject });
     }
     let mut draft = Draft::new(Kind::Message);
-    draft.note_json(notes);
+    draft.note_json(body.notes);
+    if body.notes.surrogate {
+        // What was replaced may have been different.
+        draft.content.element = body.hash.as_bytes().to_vec();
+    }
     fields::fill(&mut draft, value, part, raw, settings);
     Ok(Box::new(draft.finish(raw, place, parts)))
 }

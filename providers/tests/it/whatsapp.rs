@@ -202,3 +202,30 @@ fn many_contacts_and_many_messages_take_no_time() {
     assert_eq!(normalize(&body).parts, 9_000);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
+
+#[test]
+fn what_was_replaced_in_one_element_is_said_of_no_other() {
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let bad = r#"{"a":"half \ud83d"}"#;
+    let of = |provider: &str, channel, content_type: &str, body: String| -> Vec<Vec<String>> {
+        let adapter = find(channel, provider).unwrap();
+        let raw = Owned::post(content_type, body).as_raw(adapter, Verified::Yes);
+        let elements = adapter.normalize(&raw, &SourceSettings::default()).elements;
+        let notes = |record: Box<Record>| record.message.truncations.iter().map(|note| note.reason.clone()).collect();
+        elements.into_iter().map(|element| notes(element.unwrap())).collect()
+    };
+    let expected = [vec!["surrogate".to_owned()], vec![], vec!["depth".to_owned()]];
+    let body = format!(r#"[{bad},{{"a":"whole"}},{{"a":{deep}}}]"#);
+    assert_eq!(of("generic", Channel::Form, "application/json", body), expected);
+    let event = |data: &str| format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{data}}}"#);
+    let body = format!("[{},{},{}]", event(bad), event("1"), event(&deep));
+    assert_eq!(of("cloudevents", Channel::Webhook, "application/cloudevents-batch+json", body), expected);
+    let message = |more: &str| format!(r#"{{"from":"49151123456","type":"text","text":{more}}}"#);
+    let messages = [r#"{"body":"half \ud83d"}"#, r#"{"body":"x"}"#, &format!(r#"{{"body":"x","more":{deep}}}"#)]
+        .map(message)
+        .join(",");
+    let body = format!(
+        r#"{{"object":"{OBJECT}","entry":[{{"changes":[{{"field":"messages","value":{{"messages":[{messages}]}}}}]}}]}}"#
+    );
+    assert_eq!(of("meta", Channel::WhatsApp, "application/json", body), expected);
+}
