@@ -6,9 +6,10 @@ use http::Method;
 use proto::Attachment;
 use serde_json::{Map, Value};
 
+use super::hosted::{self, Names, Submission};
 use super::provider::{Form, Proof};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
-use crate::read::answers::{self, Answer, Asks, Names, Submission};
+use crate::read::answers::{self, Answer, Asks};
 use crate::read::{media, multipart};
 use crate::record::BadReason;
 
@@ -28,24 +29,22 @@ pub(crate) static TALLY: Form = Form {
     name: "tally",
     contract: &CONTRACT,
     proof: Proof::Hmac { header: "tally-signature", prefix: "", secret: "the webhook's signing secret" },
-    read: |raw, settings| answers::read(raw, settings, &NAMES, submission),
+    read: |raw, settings| hosted::read(raw, settings, &NAMES, submission),
 };
 
-const NAMES: Names = Names { id: "eventId", kind: "eventType", response: "FORM_RESPONSE" };
+const NAMES: Names = Names { id: "eventId", kind: "eventType", form: "data", response: "FORM_RESPONSE" };
 
 fn submission(event: &Map<String, Value>) -> Result<Option<Submission>, BadReason> {
     let form = event.get("data").and_then(Value::as_object).filter(|data| data.contains_key("fields"));
     let Some(data) = form else { return Ok(None) };
-    let fields = answers::elements(data.get("fields"));
-    answers::bounded(fields.iter().filter_map(Value::as_object).map(most_repeated))?;
+    let fields = hosted::elements(data.get("fields"));
+    hosted::bounded(fields.iter().filter_map(Value::as_object).map(most_repeated))?;
     let read = |(place, field): (usize, &Value)| match field {
         Value::Object(field) => answer(field),
         stray => Answer::stray(place, stray),
     };
-    let mut about = answers::about(data, &["fields", "formName"]);
+    let mut about = hosted::about(data, &["fields", "formName"]);
     about.extend(data.get("formName").map(|title| ("form_title".to_owned(), title.clone())));
-    let beside = answers::about(event, &["data", NAMES.id, NAMES.kind]);
-    about.extend(beside.into_iter().map(|(name, value)| (format!("event_{name}"), value)));
     Ok(Some(Submission {
         id: answers::text_of(data, "submissionId").or_else(|| answers::text_of(data, "responseId")),
         sent_at: answers::time_of(data, "createdAt").or_else(|| answers::time_of(event, "createdAt")),

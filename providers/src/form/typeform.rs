@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use http::Method;
 use serde_json::{Map, Value};
 
+use super::hosted::{self, Names, Submission};
 use super::provider::{Form, Proof};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
-use crate::read::answers::{self, Answer, Asks, Names, Submission};
+use crate::read::answers::{self, Answer, Asks};
 use crate::read::media;
 use crate::record::BadReason;
 
@@ -20,7 +21,8 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::Retries,
     over_limit: OverLimit::Reject,
     retries: "after 408, 423, 429, 503 or no answer within 30 s every 2 to 3 min for 10 h; after most other codes some \
-              times, ever more slowly; 404 and 410 switch the webhook off at once (typeform.com/developers/webhooks)",
+              times, ever more slowly; 404 and 410 switch the webhook off at once and for good, and 404 is what the \
+              gateway says where no source has the name (typeform.com/developers/webhooks)",
 };
 
 /// The adapter.
@@ -32,10 +34,10 @@ pub(crate) static TYPEFORM: Form = Form {
         prefix: "sha256=",
         secret: "the webhook's secret, as typed into its settings",
     },
-    read: |raw, settings| answers::read(raw, settings, &NAMES, submission),
+    read: |raw, settings| hosted::read(raw, settings, &NAMES, submission),
 };
 
-const NAMES: Names = Names { id: "event_id", kind: "event_type", response: RESPONSE };
+const NAMES: Names = Names { id: "event_id", kind: "event_type", form: RESPONSE, response: RESPONSE };
 
 /// The kind of event that holds a form, and where it is.
 const RESPONSE: &str = "form_response";
@@ -43,17 +45,15 @@ const RESPONSE: &str = "form_response";
 fn submission(event: &Map<String, Value>) -> Result<Option<Submission>, BadReason> {
     let Some(Value::Object(response)) = event.get(RESPONSE) else { return Ok(None) };
     let titles = Titles::of(response);
-    let given = answers::elements(response.get("answers"));
-    answers::bounded(given.iter().filter_map(|given| titles.of_answer(given)).map(str::len))?;
+    let given = hosted::elements(response.get("answers"));
+    hosted::bounded(given.iter().filter_map(|given| titles.of_answer(given)).map(str::len))?;
     let read = |(place, given): (usize, &Value)| match given {
         Value::Object(answered) => answer(answered, titles.of_answer(given)),
         stray => Answer::stray(place, stray),
     };
-    let mut about = answers::about(response, &["answers", "definition"]);
+    let mut about = hosted::about(response, &["answers", "definition"]);
     let title = response.get("definition").and_then(|definition| definition.get("title"));
     about.extend(title.map(|title| ("form_title".to_owned(), title.clone())));
-    let beside = answers::about(event, &[RESPONSE, NAMES.id, NAMES.kind]);
-    about.extend(beside.into_iter().map(|(name, value)| (format!("event_{name}"), value)));
     Ok(Some(Submission {
         id: answers::text_of(response, "token"),
         sent_at: answers::time_of(response, "submitted_at"),

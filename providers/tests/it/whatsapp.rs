@@ -229,3 +229,17 @@ fn what_was_replaced_in_one_element_is_said_of_no_other() {
     );
     assert_eq!(of("meta", Channel::WhatsApp, "application/json", body), expected);
 }
+
+#[test]
+fn a_state_that_may_come_again_is_told_by_its_time() {
+    let status = |more: &Value| {
+        let mut status = json!({ "id": "w", "status": "failed", "recipient_id": "49151123456" });
+        status.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        key(&one("messages", &json!({ "statuses": [status] })))
+    };
+    let payment = |time: &str| status(&json!({ "type": "payment", "timestamp": time }));
+    assert_eq!(payment("1"), payment("1"));
+    assert_ne!(payment("1"), payment("2"));
+    assert_ne!(payment("1"), status(&json!({ "timestamp": "1" })));
+    assert_eq!(status(&json!({ "timestamp": "1" })), status(&json!({ "type": "message", "timestamp": "2" })));
+}

@@ -41,6 +41,11 @@ pub(super) fn status(context: &Context<'_>, element: &Map<String, Value>) -> Dra
     let mut members: Vec<_> = element.iter().filter(|(name, _)| name.contains("participant")).collect();
     members.sort_unstable_by_key(|(name, _)| name.as_str());
     ids.extend(members.into_iter().map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    // A payment can fail and be tried again; a message's state comes once.
+    if let Some(of) = text(element, "type").filter(|of| *of != "message") {
+        ids.push(of.to_owned());
+        ids.extend(element.get("timestamp").map(Value::to_string));
+    }
     if let Some(id) = &draft.provider_message_id {
         ids.insert(0, id.clone());
         draft.identity = Identity::Provided(ids);

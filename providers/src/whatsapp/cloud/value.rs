@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use proto::Millis;
 use serde_json::{Map, Value};
 
-use crate::dedup::canonical_json;
 use crate::whatsapp::person::{Person, number};
 
 /// What an entry says about its changes.
@@ -155,8 +154,21 @@ fn without(map: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     rest.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// About the bytes it takes.
 fn size(map: &Map<String, Value>) -> usize {
-    map.iter().map(|(name, value)| name.len() + canonical_json(value).len()).sum()
+    map.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
+}
+
+fn size_of_value(value: &Value) -> usize {
+    /// What a value costs that is no text: more than any of them is long.
+    const LEAST: usize = 16;
+    match value {
+        Value::Null | Value::Bool(_) => LEAST,
+        Value::Number(number) => LEAST + number.as_str().len(),
+        Value::String(text) => LEAST + text.len(),
+        Value::Array(values) => LEAST + values.iter().map(size_of_value).sum::<usize>(),
+        Value::Object(map) => LEAST + size(map),
+    }
 }
 
 /// The text of this name, unless it is empty.
