@@ -103,7 +103,7 @@ pub(super) fn account(account: &Account, field: &str, change: &Map<String, Value
     if super::FIELDS.contains(&field) {
         return draft.ignored(element);
     }
-    if about.contains_key("time") {
+    if draft.sent_at.is_some() {
         let hash = blake3::hash(&element).to_hex().to_string();
         draft.identity = Identity::Provided(vec![field.to_owned(), hash]);
     }
