@@ -1,8 +1,8 @@
 //! Every answer there is: status, headers and body, from what became of the request.
 //!
 //! A 2xx is made from the sequence of a stored message, so there is none without it. Texts are constant: nothing that the
-//! client sent is said back to it. Who only asks before delivering is both exceptions: nothing is stored, whoever knows the
-//! source's token hears its own challenge as plain text, and a preflight hears its own words, which its adapter has checked.
+//! client sent is said back to it. A handshake is both exceptions: nothing is stored, and it hears its own words, of which
+//! its adapter has chosen those that may be said, as plain text.
 
 use std::time::Duration;
 
@@ -42,12 +42,12 @@ pub enum Answer {
         /// The stored one.
         repeat_of: Uuid,
     },
-    /// It only asked whether the address is ours, and knew the token: this is what it wants to hear.
-    Handshake(String),
-    /// It delivers nothing and only asked whether it may: yes, in these headers.
-    Consent {
-        /// What the provider looks for.
+    /// It delivers nothing and only asked whether the address is ours, or whether it may: this is what it wants to hear.
+    Handshake {
+        /// The headers that the provider looks for.
         headers: Vec<Pair>,
+        /// The text that it looks for.
+        body: String,
     },
     /// It is not stored.
     Refused(Refusal),
@@ -115,8 +115,7 @@ impl Answer {
             Self::Stored { repeat_of: Some(_), .. } => Outcome::Duplicate,
             Self::Held { .. } => Outcome::Held,
             Self::Conflict { .. } => Outcome::Conflict,
-            Self::Handshake(_) => Outcome::Handshake,
-            Self::Consent { .. } => Outcome::Preflight,
+            Self::Handshake { .. } => Outcome::Handshake,
             Self::Refused(refusal) => refusal.outcome(),
         }
     }
@@ -140,9 +139,8 @@ impl Answer {
                 response
             }
             Self::Conflict { repeat_of } => respond(id, StatusCode::CONFLICT, JSON, accepted(id, Some(*repeat_of))),
-            Self::Handshake(challenge) => respond(id, StatusCode::OK, TEXT, challenge.clone()),
-            Self::Consent { headers } => {
-                let mut response = respond(id, StatusCode::OK, TEXT, Bytes::new());
+            Self::Handshake { headers, body } => {
+                let mut response = respond(id, StatusCode::OK, TEXT, body.clone());
                 for (name, value) in headers {
                     if let (Ok(name), Ok(value)) =
                         (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))

@@ -1,6 +1,6 @@
 //! The shell: takes a request through everything the other files decide, in this order, and answers it.
 //!
-//! Route and method; `Content-Length`; limit per address; a handshake and a preflight end here; body; signature; limit
+//! Route and method; `Content-Length`; limit per address; a handshake ends here; body; signature; limit
 //! per source; publish; answer. Nothing is kept past the answer but the print of a stored request, so a crash loses only
 //! what was not answered.
 //!
@@ -133,8 +133,8 @@ impl Gateway {
         let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
         let header_bytes = envelope::header_bytes(&head.headers);
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let consent = route::preflight(source, head);
-        if consent.is_none() {
+        let handshake = route::handshake(source, head);
+        if handshake.is_none() {
             route::admissible(source, &head.method, target, header_bytes, content_type)?;
         }
         if body.size_hint().lower() > source.max_body {
@@ -143,15 +143,11 @@ impl Gateway {
         let forwarded = head.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
         let address = address::client(peer.ip(), forwarded, &table.trusted_proxies);
         table.requests.check(address).map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS))?;
-        if let Some(headers) = consent {
-            return Ok(Answer::Consent { headers });
-        }
-
-        let beside = target + header_bytes;
-        if let Some(handshake) = source.handshake(&asked(head)) {
+        if let Some(handshake) = handshake {
             return self.shake_hands(state, source, address, handshake);
         }
 
+        let beside = target + header_bytes;
         let bytes = body::read(body, source.max_body, table.body_timeout, &self.budget, beside).await?;
         ticket.stamp(&self.clock);
         if !ticket.certain {
@@ -186,7 +182,7 @@ impl Gateway {
         handshake: Handshake,
     ) -> Result<Answer, Refusal> {
         let flaw = match handshake {
-            Handshake::Echo(challenge) => return Ok(Answer::Handshake(challenge)),
+            Handshake::Accepted { headers, body } => return Ok(Answer::Handshake { headers, body }),
             Handshake::Bad(bad) => return Err(Refusal::Bad(bad)),
             Handshake::Refused(flaw) => flaw,
         };
@@ -276,11 +272,6 @@ impl Gateway {
             "answered"
         );
     }
-}
-
-/// What a handshake is told by: the method and the query.
-fn asked(head: &Parts) -> providers::Request<'_> {
-    providers::Request { method: &head.method, url: "", query: head.uri.query(), headers: &[], body: &[] }
 }
 
 /// Why a request with a wrong signature is not held.

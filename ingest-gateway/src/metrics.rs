@@ -20,7 +20,6 @@ pub enum Outcome {
     Held,
     Conflict,
     Handshake,
-    Preflight,
     BadRequest,
     Unauthorized,
     NotFound,
@@ -36,13 +35,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the enum.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Held,
         Self::Conflict,
         Self::Handshake,
-        Self::Preflight,
         Self::BadRequest,
         Self::Unauthorized,
         Self::NotFound,
@@ -64,7 +62,6 @@ impl Outcome {
             Self::Held => "held",
             Self::Conflict => "conflict",
             Self::Handshake => "handshake",
-            Self::Preflight => "preflight",
             Self::BadRequest => "bad_request",
             Self::Unauthorized => "unauthorized",
             Self::NotFound => "not_found",

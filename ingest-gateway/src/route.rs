@@ -6,8 +6,7 @@
 use http::Method;
 use http::request::Parts;
 use proto::Channel;
-use proto::header::Pair;
-use providers::Request;
+use providers::{Handshake, Request};
 
 use crate::answer::Refusal;
 use crate::envelope;
@@ -29,17 +28,16 @@ pub fn source<'a>(table: &'a Table, path: &str) -> Option<&'a Source> {
     parse(path).and_then(|(channel, name)| table.find(channel, name))
 }
 
-/// The headers that answer a request which delivers nothing and only asks the source whether it may.
-pub fn preflight(source: &Source, head: &Parts) -> Option<Vec<Pair>> {
-    if source.adapter.contract().methods.contains(&head.method) {
+/// What the source says to a request that delivers nothing and only asks. A POST always delivers.
+pub fn handshake(source: &Source, head: &Parts) -> Option<Handshake> {
+    if head.method == Method::POST {
         return None;
     }
     let (headers, query) = (envelope::pairs(head), head.uri.query());
-    let request = Request { method: &head.method, url: "", query, headers: &headers, body: b"" };
-    source.adapter.preflight(&request)
+    source.handshake(&Request { method: &head.method, url: "", query, headers: &headers, body: b"" })
 }
 
-/// Whether the source takes requests of this method, length and media type.
+/// Whether the source takes requests of this method, length and media type, to be stored.
 pub fn admissible(
     source: &Source,
     method: &Method,
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_asks_as_its_provider_does_is_told_that_it_may_deliver() {
+    fn only_who_asks_as_its_provider_does_is_answered_without_a_message() {
         let table = table_of(
             r#"
             [[sources]]
@@ -134,17 +132,21 @@ mod tests {
                 request = request.header("WebHook-Request-Origin", origin).header("WebHook-Request-Rate", "120");
             }
             let head = request.body(()).unwrap().into_parts().0;
-            preflight(source(&table, path).unwrap(), &head)
+            handshake(source(&table, path).unwrap(), &head)
         };
         let origin = Some("sender.example.com");
-        let answer = ask("/v1/webhook/events", &Method::OPTIONS, origin).unwrap();
-        assert_eq!(answer[0], ("webhook-allowed-origin".to_owned(), b"sender.example.com".to_vec()));
-        assert_eq!(answer[1], ("webhook-allowed-rate".to_owned(), b"120".to_vec()));
+        let Some(Handshake::Accepted { headers, body }) = ask("/v1/webhook/events", &Method::OPTIONS, origin) else {
+            panic!("no consent");
+        };
+        assert_eq!(headers[0], ("webhook-allowed-origin".to_owned(), b"sender.example.com".to_vec()));
+        assert_eq!(headers[1], ("webhook-allowed-rate".to_owned(), b"120".to_vec()));
+        assert_eq!(body, "");
         for (path, method, origin) in [
             ("/v1/webhook/events", Method::OPTIONS, None),
             ("/v1/webhook/events", Method::POST, origin),
             ("/v1/webhook/events", Method::GET, origin),
             ("/v1/webhook/other", Method::OPTIONS, origin),
+            ("/v1/webhook/other", Method::GET, origin),
         ] {
             assert_eq!(ask(path, &method, origin), None, "{method} {path}");
         }

@@ -60,7 +60,7 @@ impl Source {
         self.adapter.authenticate(request, &self.keyring, &self.scheme, now)
     }
 
-    /// Answers a request that only asks whether this address is really ours.
+    /// Answers a request that delivers nothing and only asks.
     pub fn handshake(&self, request: &Request<'_>) -> Option<Handshake> {
         self.adapter.handshake(request, self.verify_token.as_ref().map(ExposeSecret::expose_secret))
     }
@@ -321,7 +321,7 @@ pub(crate) mod tests {
         };
         let query = "hub.mode=subscribe&hub.challenge=1744432606&hub.verify_token=t0ken";
         let get = http::Method::GET;
-        assert_eq!(ask("chat", &get, query), Some(Handshake::Echo("1744432606".to_owned())));
+        assert_eq!(ask("chat", &get, query), Some(Handshake::echo("1744432606")));
         assert!(matches!(ask("chat", &get, &query.replace("t0ken", "other")), Some(Handshake::Refused(_))));
         assert!(matches!(ask("tokenless", &get, query), Some(Handshake::Refused(_))));
         assert_eq!(ask("chat", &http::Method::POST, query), None, "a message is never answered like a handshake");

@@ -36,10 +36,12 @@ pub trait Adapter: Sync + fmt::Debug {
     /// before the timestamp, so that [`crate::Flaw::Stale`] means "the real sender, too late".
     fn authenticate(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Verdict;
 
-    /// Answers a request by which the provider asks whether this address is really its user's, and which carries no
-    /// message: it is answered and never stored. `None` for every other request, and for providers that never ask.
+    /// Answers a request by which the provider asks whether this address is really its user's or whether it may deliver,
+    /// and which carries no message: it is answered and never stored. `None` for every other request, and for providers
+    /// that never ask. Never asked about a POST, and asked before anything else: the method need not be one of the
+    /// contract's, and of the body nothing is there yet.
     ///
-    /// `token` is the source's `verify_token`; without one, nothing fits.
+    /// `token` is the source's `verify_token`; where the provider shows one, nothing fits without it.
     fn handshake(&self, _request: &Request<'_>, _token: Option<&str>) -> Option<Handshake> {
         None
     }
@@ -47,12 +49,6 @@ pub trait Adapter: Sync + fmt::Debug {
     /// Finds what only the sender can mend, cheaply: an empty body, a multipart that was cut off, more than `max_body`
     /// bytes once unpacked. Whatever passes can still turn out to be unreadable for the normalizer.
     fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest>;
-
-    /// The headers of the answer to a request that delivers nothing and only asks whether it may, in a method that the
-    /// contract does not have; `None` where it is no such question. Anybody may ask: it tells that the source is there.
-    fn preflight(&self, _request: &Request<'_>) -> Option<Vec<Pair>> {
-        None
-    }
 
     /// What the provider would add to this request so that it verifies at `now` with the keyring's first secret.
     /// `None` where the keyring has nothing to sign with (a public key).

@@ -6,7 +6,7 @@ use http::Method;
 /// The facts about a provider.
 #[derive(Debug)]
 pub struct Contract {
-    /// The methods it uses; anything else is 405, with these in `Allow`.
+    /// The methods it uses; anything else is 405, with these in `Allow`, unless it is a handshake.
     pub methods: &'static [Method],
     /// The media types it sends; anything else is 415.
     pub media: Media,

@@ -2,15 +2,16 @@
 //! randomness; a request and the settings in, a verdict or records out, the same for ever.
 //!
 //! Two stages look at the same adapter. The gateway asks for [`Adapter::contract`] (methods, media types, answers),
-//! [`Adapter::preflight`], [`Adapter::check`] and [`Adapter::authenticate`]; the normalizer for [`Adapter::normalize`],
+//! [`Adapter::handshake`], [`Adapter::check`] and [`Adapter::authenticate`]; the normalizer for [`Adapter::normalize`],
 //! and then [`dedup::key`] says which records are the same message. `penstock send` plays the provider with
 //! [`Adapter::sign`].
 //!
 //! # How to add a provider
 //!
-//! 1. Copy the file of the one that is most alike (`sms/twilio.rs` reads parameters, `webhook/github.rs` reads JSON,
-//!    `form/generic.rs` reads everything) to `{channel}/{name}.rs`. Each has the same five pieces in the same order:
-//!    the [`Contract`], the keyring, the verdict, the signature, the records.
+//! 1. Copy the file of the one that is most alike (`sms/twilio.rs` reads parameters, `webhook/github.rs` reads JSON) to
+//!    `{channel}/{name}.rs`. Each has the same five pieces in the same order: the [`Contract`], the keyring, the verdict,
+//!    the signature, the records. Of a form, only the first and the last are its own (`form/tally.rs`); the rest is said
+//!    in a row of `form/provider.rs`.
 //! 2. Fill in the [`Contract`] from the provider's documentation: what it does on 401, 429 and 503 decides whether a
 //!    message is lost, so the text in `retries` says where that is known from.
 //! 3. Take the signature from `scheme/` where it is of a known kind; write it in a file there where two channels share
@@ -53,4 +54,4 @@ pub use verdict::{Flaw, Verdict};
 
 /// The version of the code that reads payloads: raised whenever the same request would become another record, so that
 /// a row says which reading it came from.
-pub const NORMALIZER_VERSION: u32 = 2;
+pub const NORMALIZER_VERSION: u32 = 3;

@@ -22,7 +22,8 @@ fn over(status: StatusCode) -> Answer {
 }
 
 fn consent() -> Answer {
-    Answer::Consent { headers: vec![("webhook-allowed-origin".to_owned(), b"sender.example.com".to_vec())] }
+    let headers = vec![("webhook-allowed-origin".to_owned(), b"sender.example.com".to_vec())];
+    Answer::Handshake { headers, body: String::new() }
 }
 
 async fn body(answer: &Answer) -> String {
@@ -52,7 +53,7 @@ fn table() -> Vec<Row> {
         (Answer::Held { sequence: 3 }, 200, JSON, held, Some(("penstock-stored", "HELD/3"))),
         (Answer::Conflict { repeat_of: first }, 409, JSON, duplicate, None),
         (
-            Answer::Handshake("<script>".into()),
+            Answer::Handshake { headers: Vec::new(), body: "<script>".into() },
             200,
             TEXT,
             detail("<script>"),
@@ -135,7 +136,7 @@ fn every_answer_has_its_id_and_the_security_headers() {
 fn only_what_is_stored_says_so_and_of_what_is_delivered_only_it_is_a_2xx() {
     for (answer, status, ..) in table() {
         // Who only asks carries no message.
-        let asks = matches!(answer, Answer::Handshake(_) | Answer::Consent { .. });
+        let asks = matches!(answer, Answer::Handshake { .. });
         assert_eq!(header(&answer, "penstock-stored").is_some(), status == 200 && !asks, "{answer:?}");
     }
 }

@@ -3,24 +3,22 @@
 //! Nobody knows the fields but the operator, and nobody assigns an id unless the source names `id_field` or
 //! `id_header`.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use http::Method;
-use proto::{Attachment, Channel, Kind, Millis};
+use proto::{Attachment, Kind};
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, Signed};
+use super::provider::{Form, Proof};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
-use crate::keyring::{Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::form::Fields;
-use crate::read::json::Notes;
+use crate::read::json::{Json, Notes};
 use crate::read::multipart::{self, Broken, Part};
-use crate::read::{body, charset, check, fields, form, json, media};
-use crate::record::{BadElement, BadReason, Element, Normalized, RawRequest};
-use crate::request::{BadRequest, Request};
-use crate::scheme::optional;
-use crate::settings::{Scheme, SourceSettings};
-use crate::verdict::Verdict;
+use crate::read::{body, charset, fields, form, json, media};
+use crate::record::{BadElement, BadReason, Element, Identity, Normalized, RawRequest};
+use crate::settings::SourceSettings;
 
 static CONTRACT: Contract = Contract {
     methods: &[Method::POST],
@@ -36,45 +34,19 @@ static CONTRACT: Contract = Contract {
 const BATCH: u32 = 10_000;
 
 /// The adapter.
-#[derive(Debug)]
-pub(crate) struct Generic;
+pub(crate) static GENERIC: Form = Form { name: "generic", contract: &CONTRACT, proof: Proof::Configured, read };
 
-impl Adapter for Generic {
-    fn channel(&self) -> Channel {
-        Channel::Form
-    }
-
-    fn name(&self) -> &'static str {
-        "generic"
-    }
-
-    fn contract(&self) -> &'static Contract {
-        &CONTRACT
-    }
-
-    fn keyring(&self, secrets: &[&str], scheme: &Scheme) -> Result<Keyring, KeyringError> {
-        optional::keyring(secrets, scheme)
-    }
-
-    fn authenticate(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Verdict {
-        optional::authenticate(request, keyring, scheme, now)
-    }
-
-    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
-        check::well_formed(request, max_body)
-    }
-
-    fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed> {
-        optional::sign(request, keyring, scheme, now)
-    }
-
-    fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
-        let content_type = raw.header("content-type");
-        let read = body::unpacked(raw, settings).and_then(|bytes| match content_type {
-            Some(value) if media::is_json(value) => read_json(&bytes, raw, settings),
+fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized, BadReason> {
+    let content_type = raw.header("content-type");
+    let bytes = body::unpacked(raw, settings)?;
+    match content_type {
+        Some(value) if media::is_json(value) => read_json(json::read(&bytes)?, &bytes, raw, settings),
+        Some(_) => read_form(&bytes, content_type, raw, settings),
+        // What does not say what it is is JSON if it can be: no form looks like that.
+        None => match json::read(&bytes) {
+            Ok(json) if json.value.is_object() || json.value.is_array() => read_json(json, &bytes, raw, settings),
             _ => read_form(&bytes, content_type, raw, settings),
-        });
-        read.unwrap_or_else(Normalized::bad)
+        },
     }
 }
 
@@ -85,33 +57,66 @@ fn read_form(
     settings: &SourceSettings,
 ) -> Result<Normalized, BadReason> {
     let mut draft = Draft::new(Kind::Message);
-    match content_type {
-        Some(value) if media::is(value, media::MULTIPART) => fill_multipart(&mut draft, bytes, value, raw, settings)?,
-        _ => fill_form(&mut draft, form::read(bytes, content_type)?, raw, settings),
-    }
-    draft.content.element = bytes.clone();
+    fill_posted(&mut draft, bytes, content_type, raw, settings)?;
     Ok(draft.alone(raw))
 }
 
+/// Fills a record from a form, whichever way it is encoded.
+pub(super) fn fill_posted(
+    draft: &mut Draft,
+    bytes: &Bytes,
+    content_type: Option<&str>,
+    raw: &RawRequest,
+    settings: &SourceSettings,
+) -> Result<(), BadReason> {
+    match content_type {
+        Some(value) if media::is(value, media::MULTIPART) => fill_multipart(draft, bytes, value, raw, settings)?,
+        _ => fill_form(draft, form::read(bytes, content_type)?, raw, settings),
+    }
+    draft.content.element = bytes.clone();
+    Ok(())
+}
+
 /// An object is one record; an array is one for each of its elements, of which a bad one spoils no other.
-fn read_json(bytes: &Bytes, raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized, BadReason> {
-    let json = json::read(bytes)?;
-    let notes = json.notes;
+fn read_json(json: Json, bytes: &Bytes, raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized, BadReason> {
+    let body = Body { notes: json.notes, hash: blake3::hash(bytes) };
     let Value::Array(values) = json.value else {
-        return Ok(Normalized { parts: 1, elements: vec![read_object(json.value, notes, None, 1, raw, settings)] });
+        return Ok(Normalized { parts: 1, elements: vec![read_object(json.value, &body, None, 1, raw, settings)] });
     };
     if values.is_empty() {
         return Ok(Draft::new(Kind::AccountEvent).ignored(bytes.clone()).alone(raw));
     }
     let parts = u32::try_from(values.len()).ok().filter(|parts| *parts <= BATCH).ok_or(BadReason::TooMany)?;
     let elements = (0..).zip(values);
-    let elements = elements.map(|(part, value)| read_object(value, notes, Some(part), parts, raw, settings));
-    Ok(Normalized { parts, elements: elements.collect() })
+    let elements = elements.map(|(part, value)| read_object(value, &body, Some(part), parts, raw, settings));
+    let mut elements: Vec<Element> = elements.collect();
+    tell_apart(&mut elements);
+    Ok(Normalized { parts, elements })
+}
+
+/// Elements of one batch that are equal were sent as several: the second is told from the first by being the second,
+/// which it is again when the batch is repeated.
+fn tell_apart(elements: &mut [Element]) {
+    let mut seen: HashMap<Vec<u8>, u32> = HashMap::new();
+    for record in elements.iter_mut().flatten().filter(|record| record.identity == Identity::None) {
+        let fields = record.content.fields.get_or_insert_default();
+        let times = seen.entry(fields.clone()).or_default();
+        if *times > 0 {
+            fields.extend(times.to_le_bytes());
+        }
+        *times += 1;
+    }
+}
+
+/// What is known of a body of which an element is a part.
+struct Body {
+    notes: Notes,
+    hash: blake3::Hash,
 }
 
 fn read_object(
     value: Value,
-    notes: Notes,
+    body: &Body,
     part: Option<u32>,
     parts: u32,
     raw: &RawRequest,
@@ -122,7 +127,11 @@ fn read_object(
         return Err(BadElement { part: place, reason: BadReason::NotAnObject });
     }
     let mut draft = Draft::new(Kind::Message);
-    draft.note_json(notes);
+    draft.note_json(body.notes);
+    if body.notes.surrogate {
+        // What was replaced may have been different.
+        draft.content.element = Bytes::copy_from_slice(body.hash.as_bytes());
+    }
     fields::fill(&mut draft, value, part, raw, settings);
     Ok(Box::new(draft.finish(raw, place, parts)))
 }

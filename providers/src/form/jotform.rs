@@ -4,21 +4,18 @@
 //! must not become part of a record.
 
 use http::Method;
-use proto::{Channel, Kind, Millis, Party};
+use proto::{Kind, Party};
 use serde_json::{Map, Value};
 
-use crate::adapter::{Adapter, Signed};
+use super::generic;
+use super::provider::{Form, Proof};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
-use crate::form::generic;
-use crate::keyring::{Keyring, KeyringError};
 use crate::read::answers::{self, Answer, Asks};
 use crate::read::draft::Draft;
-use crate::read::{address, body, check, fields, form, json, media};
+use crate::read::{address, body, json, media, url};
 use crate::record::{BadReason, Identity, Normalized, RawRequest};
-use crate::request::{BadRequest, Request};
-use crate::scheme::optional;
-use crate::settings::{Scheme, SourceSettings};
-use crate::verdict::Verdict;
+use crate::scheme::url_key;
+use crate::settings::SourceSettings;
 
 static CONTRACT: Contract = Contract {
     methods: &[Method::POST],
@@ -32,9 +29,6 @@ static CONTRACT: Contract = Contract {
 
 /// The field with the answers.
 const ANSWERS: &str = "rawRequest";
-/// The field with the URL that Jotform calls.
-const URL: &str = "webhookURL";
-
 /// The fields that have a name in our metadata.
 const KEPT: [(&str, &str); 8] = [
     ("submissionID", "submission_id"),
@@ -44,65 +38,20 @@ const KEPT: [(&str, &str); 8] = [
     ("type", "type"),
     ("username", "username"),
     ("pretty", "pretty"),
-    (URL, "webhook_url"),
+    ("webhookURL", "webhook_url"),
 ];
 
 /// The adapter.
-#[derive(Debug)]
-pub(crate) struct Jotform;
+pub(crate) static JOTFORM: Form = Form { name: "jotform", contract: &CONTRACT, proof: Proof::Configured, read };
 
-impl Adapter for Jotform {
-    fn channel(&self) -> Channel {
-        Channel::Form
-    }
-
-    fn name(&self) -> &'static str {
-        "jotform"
-    }
-
-    fn contract(&self) -> &'static Contract {
-        &CONTRACT
-    }
-
-    fn keyring(&self, secrets: &[&str], scheme: &Scheme) -> Result<Keyring, KeyringError> {
-        optional::keyring(secrets, scheme)
-    }
-
-    fn authenticate(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Verdict {
-        optional::authenticate(request, keyring, scheme, now)
-    }
-
-    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
-        check::well_formed(request, max_body)
-    }
-
-    fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed> {
-        optional::sign(request, keyring, scheme, now)
-    }
-
-    fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
-        read(raw, settings).map_or_else(Normalized::bad, |draft| draft.alone(raw))
-    }
-}
-
-fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason> {
+fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Normalized, BadReason> {
     let bytes = body::unpacked(raw, settings)?;
-    let content_type = raw.header("content-type");
     let mut draft = Draft::new(Kind::Message);
-    match content_type {
-        Some(value) if media::is(value, media::MULTIPART) => {
-            generic::fill_multipart(&mut draft, &bytes, value, raw, settings)?;
-        }
-        _ => {
-            let form = form::read(&bytes, content_type)?;
-            draft.note_charset("metadata.fields", form.replaced);
-            fields::fill(&mut draft, Value::Object(form.into_map()), None, raw, settings);
-        }
-    }
-    draft.content.element = bytes;
-    let Some(Value::Object(mut posted)) = draft.metadata.remove("fields") else { return Ok(draft) };
-    if let Some(Value::String(url)) = posted.get_mut(URL) {
-        url.truncate(url.find(['?', '#']).unwrap_or(url.len()));
+    generic::fill_posted(&mut draft, &bytes, raw.header("content-type"), raw, settings)?;
+    let Some(Value::Object(mut posted)) = draft.metadata.remove("fields") else { return Ok(draft.alone(raw)) };
+    let key = fingerprint(raw);
+    for (_, value) in posted.iter_mut().filter(|(name, _)| *name != ANSWERS) {
+        hide_key(value, &key);
     }
     if let Some(id) = answers::text_of(&posted, "submissionID") {
         draft.identity = Identity::Provided(vec![id.clone()]);
@@ -121,7 +70,24 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
         // Whatever it is, it was submitted.
         None => drop(draft.metadata.insert("fields".to_owned(), Value::Object(posted))),
     }
-    Ok(draft)
+    Ok(draft.alone(raw))
+}
+
+/// What the gateway put in the place of the key in the URL that was called.
+fn fingerprint(raw: &RawRequest) -> String {
+    let query = raw.envelope.query.as_deref().unwrap_or_default();
+    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == url_key::PARAMETER);
+    let (_, value) = values.find(|(_, value)| value.starts_with("fp:")).unwrap_or_default();
+    if value.is_empty() { "hidden".to_owned() } else { value.into_owned() }
+}
+
+/// Replaces the key in a field that is a URL, such as the one that Jotform called.
+fn hide_key(value: &mut Value, key: &str) {
+    match value {
+        Value::String(text) if text.contains("://") => *text = url::replace(text, url_key::PARAMETER, key),
+        Value::Array(values) => values.iter_mut().for_each(|value| hide_key(value, key)),
+        _ => {}
+    }
 }
 
 /// The answers, and what reading them had to do.
@@ -137,9 +103,6 @@ fn answers_of(posted: &Map<String, Value>) -> Option<Read> {
 }
 
 fn fill(draft: &mut Draft, given: Map<String, Value>, settings: &SourceSettings) {
-    for url in given.values().filter_map(uploads).flatten() {
-        answers::attach(draft, url, answers::UNKNOWN);
-    }
     let find = |is: fn(&str) -> bool| {
         let mut values = given.iter().filter(|(key, _)| is(&question(key).to_lowercase())).map(|(_, value)| value);
         values.find_map(joined)
@@ -164,7 +127,8 @@ fn answer((key, value): (String, Value)) -> Answer {
     } else {
         Asks::Other
     };
-    Answer { key: name.to_owned(), asks, value, label: key }
+    let files = uploads(&value).unwrap_or_default().into_iter().map(answers::file).collect();
+    Answer { key: name.to_owned(), asks, value, files, rest: Map::new(), label: key }
 }
 
 fn is_email(name: &str) -> bool {

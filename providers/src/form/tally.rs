@@ -3,20 +3,15 @@
 use std::collections::HashMap;
 
 use http::Method;
-use proto::{Attachment, Channel, Kind, Millis};
+use proto::Attachment;
 use serde_json::{Map, Value};
 
-use crate::adapter::{Adapter, Signed};
+use super::hosted::{self, Names, Submission};
+use super::provider::{Form, Proof};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
-use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::answers::{self, Answer, Asks};
-use crate::read::draft::Draft;
-use crate::read::{body, check, json, media};
-use crate::record::{BadReason, Normalized, RawRequest};
-use crate::request::{BadRequest, Request};
-use crate::scheme::hmac;
-use crate::settings::{Encoding, Scheme, SourceSettings};
-use crate::verdict::Verdict;
+use crate::read::{media, multipart};
+use crate::record::BadReason;
 
 static CONTRACT: Contract = Contract {
     methods: &[Method::POST],
@@ -29,93 +24,47 @@ static CONTRACT: Contract = Contract {
               says that it retries, not when)",
 };
 
-/// What an event is that holds a form.
-const RESPONSE: &str = "FORM_RESPONSE";
-
 /// The adapter.
-#[derive(Debug)]
-pub(crate) struct Tally;
+pub(crate) static TALLY: Form = Form {
+    name: "tally",
+    contract: &CONTRACT,
+    proof: Proof::Hmac { header: "tally-signature", prefix: "", secret: "the webhook's signing secret" },
+    read: |raw, settings| hosted::read(raw, settings, &NAMES, submission),
+};
 
-impl Adapter for Tally {
-    fn channel(&self) -> Channel {
-        Channel::Form
-    }
+const NAMES: Names = Names { id: "eventId", kind: "eventType", form: "data", response: "FORM_RESPONSE" };
 
-    fn name(&self) -> &'static str {
-        "tally"
-    }
-
-    fn contract(&self) -> &'static Contract {
-        &CONTRACT
-    }
-
-    fn keyring(&self, secrets: &[&str], _scheme: &Scheme) -> Result<Keyring, KeyringError> {
-        Keyring::parse(secrets, "the webhook's signing secret", Key::text)
-    }
-
-    fn authenticate(&self, request: &Request<'_>, keyring: &Keyring, _scheme: &Scheme, now: Millis) -> Verdict {
-        hmac::authenticate(request, keyring, &scheme(), now).into()
-    }
-
-    fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
-        check::well_formed(request, max_body)
-    }
-
-    fn sign(&self, request: &Request<'_>, keyring: &Keyring, _scheme: &Scheme, now: Millis) -> Option<Signed> {
-        hmac::sign(request, keyring, &scheme(), now)
-    }
-
-    fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
-        read(raw, settings).map_or_else(Normalized::bad, |draft| draft.alone(raw))
-    }
-
-    fn secret_parameters(&self) -> &'static [&'static str] {
-        &[]
-    }
-}
-
-/// HMAC-SHA256 of the body in base64, with nothing before it.
-fn scheme() -> Scheme {
-    Scheme { header: Some("tally-signature".to_owned()), encoding: Some(Encoding::Base64), ..Scheme::default() }
-}
-
-fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason> {
-    let bytes = body::unpacked(raw, settings)?;
-    let json = json::read(&bytes)?;
-    let Value::Object(event) = json.value else { return Err(BadReason::NotAnObject) };
-    let mut draft = Draft::new(Kind::Message);
-    draft.note_json(json.notes);
-    draft.content.element = bytes;
-    answers::keep(&mut draft, &event, &[("eventId", "event_id"), ("eventType", "event_type")]);
-    let event_id = answers::text_of(&event, "eventId");
+fn submission(event: &Map<String, Value>) -> Result<Option<Submission>, BadReason> {
     let form = event.get("data").and_then(Value::as_object).filter(|data| data.contains_key("fields"));
-    let Some(data) = form else {
-        return Ok(answers::ignored(draft, event, event_id));
+    let Some(data) = form else { return Ok(None) };
+    let fields = hosted::elements(data.get("fields"));
+    hosted::bounded(fields.iter().filter_map(Value::as_object).map(most_repeated))?;
+    let read = |(place, field): (usize, &Value)| match field {
+        Value::Object(field) => answer(field),
+        stray => Answer::stray(place, stray),
     };
-    let submission = answers::text_of(data, "submissionId").or_else(|| answers::text_of(data, "responseId"));
-    answers::identify(&mut draft, submission, answers::text_of(&event, "eventType"), RESPONSE, event_id);
-    draft.sent_at = answers::time_of(data, "createdAt").or_else(|| answers::time_of(&event, "createdAt"));
-    let fields = data.get("fields").and_then(Value::as_array).into_iter().flatten();
-    let fields: Vec<&Map<String, Value>> = fields.filter_map(Value::as_object).collect();
-    if fields.iter().map(|field| most_repeated(field)).sum::<usize>() > answers::REPEATED {
-        return Err(BadReason::TooMany);
-    }
-    let answers = fields.into_iter().map(|field| answer(&mut draft, field)).collect();
-    answers::fill(&mut draft, answers, settings);
-    let kept = [("formId", "form_id"), ("formName", "form_title"), ("responseId", "response_id")];
-    answers::keep(&mut draft, data, &kept);
-    answers::keep(&mut draft, data, &[("submissionId", "submission_id"), ("respondentId", "respondent_id")]);
-    Ok(draft)
+    let mut about = hosted::about(data, &["fields", "formName"]);
+    about.extend(data.get("formName").map(|title| ("form_title".to_owned(), title.clone())));
+    Ok(Some(Submission {
+        id: answers::text_of(data, "submissionId").or_else(|| answers::text_of(data, "responseId")),
+        sent_at: answers::time_of(data, "createdAt").or_else(|| answers::time_of(event, "createdAt")),
+        answers: fields.iter().enumerate().map(read).collect(),
+        about,
+    }))
 }
 
 /// A question that was not answered has the value `null`, and stays so.
-fn answer(draft: &mut Draft, field: &Map<String, Value>) -> Answer {
+fn answer(field: &Map<String, Value>) -> Answer {
     let kind = field.get("type").and_then(Value::as_str).unwrap_or_default();
     let given = field.get("value").unwrap_or(&Value::Null);
-    let value = match files(kind, given) {
-        Some(files) => attach(draft, files),
-        None => resolve(given, &texts(field)),
+    let files = files(kind, given).unwrap_or_default();
+    let value = if files.is_empty() { resolve(given, &texts(field)) } else { files.iter().map(shown).collect() };
+    let is_kept = |name: &str| match name {
+        "label" | "options" | "rows" | "columns" => false,
+        "value" => *given != value,
+        _ => true,
     };
+    let rest = field.iter().filter(|(name, _)| is_kept(name));
     Answer {
         label: answers::text_of(field, "label").unwrap_or_default(),
         key: answers::text_of(field, "key").unwrap_or_default(),
@@ -126,28 +75,30 @@ fn answer(draft: &mut Draft, field: &Map<String, Value>) -> Answer {
             "INPUT_TEXT" => Asks::Line,
             _ => Asks::Other,
         },
+        rest: rest.map(|(name, value)| (name.clone(), value.clone())).collect(),
         value,
+        files,
     }
 }
 
 /// Uploads and drawn signatures: a list of objects with a URL.
-fn files<'a>(kind: &str, value: &'a Value) -> Option<Vec<&'a Map<String, Value>>> {
+fn files(kind: &str, value: &Value) -> Option<Vec<Attachment>> {
     let uploads = matches!(kind, "FILE_UPLOAD" | "SIGNATURE").then(|| value.as_array())??;
-    uploads.iter().map(|file| file.as_object().filter(|file| file.get("url").is_some_and(Value::is_string))).collect()
+    uploads.iter().map(|file| upload(file.as_object()?)).collect()
+}
+
+fn upload(file: &Map<String, Value>) -> Option<Attachment> {
+    Some(Attachment {
+        filename: answers::text_of(file, "name").as_deref().map(multipart::file_name),
+        content_type: answers::text_of(file, "mimeType"),
+        size: file.get("size").and_then(Value::as_u64),
+        ..answers::file(&answers::text_of(file, "url")?)
+    })
 }
 
 /// The files become attachments, their names the answer.
-fn attach(draft: &mut Draft, files: Vec<&Map<String, Value>>) -> Value {
-    let mut names = Vec::with_capacity(files.len());
-    for file in files {
-        let Some(url) = answers::text_of(file, "url") else { continue };
-        let filename = answers::text_of(file, "name");
-        names.push(Value::String(filename.clone().unwrap_or_else(|| url.clone())));
-        let content_type = answers::text_of(file, "mimeType");
-        let size = file.get("size").and_then(Value::as_u64);
-        answers::attach(draft, &url, Attachment { filename, content_type, size, ..answers::UNKNOWN });
-    }
-    Value::Array(names)
+fn shown(file: &Attachment) -> Value {
+    file.filename.clone().or_else(|| file.location.clone()).into()
 }
 
 /// The texts of a question's options by id; of a matrix, those of its rows and columns.
@@ -180,7 +131,16 @@ fn resolve(value: &Value, texts: &HashMap<&str, &str>) -> Value {
     };
     match value {
         _ if texts.is_empty() => value.clone(),
-        Value::Object(rows) => rows.iter().map(|(row, columns)| (text(row), several(columns))).collect(),
+        Value::Object(rows) => {
+            let mut resolved = Map::new();
+            for (row, columns) in rows {
+                // Where two rows have one text, each but the first is told by its id too.
+                let text = text(row);
+                let name = if resolved.contains_key(&text) { format!("{text} ({row})") } else { text };
+                resolved.insert(name, several(columns));
+            }
+            Value::Object(resolved)
+        }
         other => several(other),
     }
 }

@@ -1,13 +1,14 @@
 //! The answers of a hosted form (Typeform, Tally, Jotform), which says of each what kind of question it answers: so the
 //! sender and the text are found whatever language the form speaks.
 
+use std::collections::HashMap;
+
 use proto::{Attachment, Millis, Party};
 use serde_json::{Map, Value};
 
 use super::draft::Draft;
 use super::{address, fields};
 use crate::dedup::canonical_json;
-use crate::record::Identity;
 use crate::settings::SourceSettings;
 
 /// What a question asks for.
@@ -25,10 +26,6 @@ pub(crate) enum Asks {
     Other,
 }
 
-/// Bytes that answers may take together from what is said once in a request and referred to: titles, options. A small
-/// body must not become a large record.
-pub(crate) const REPEATED: usize = 16 * 1024 * 1024;
-
 /// One question with its answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -38,15 +35,42 @@ pub(crate) struct Answer {
     pub(crate) key: String,
     pub(crate) asks: Asks,
     pub(crate) value: Value,
+    /// Files that the provider keeps, each with its URL.
+    pub(crate) files: Vec<Attachment>,
+    /// What else the provider says about it: the ids of question and choices, which stay where titles change.
+    pub(crate) rest: Map<String, Value>,
 }
 
-/// Fills the columns from the answers, and keeps all of them under `metadata.fields`, by label.
+impl Answer {
+    /// What stands among the answers and is none, at this place: it was submitted all the same.
+    pub(crate) fn stray(place: usize, value: &Value) -> Self {
+        Self {
+            label: String::new(),
+            key: place.to_string(),
+            asks: Asks::Other,
+            value: value.clone(),
+            files: Vec::new(),
+            rest: Map::new(),
+        }
+    }
+}
+
+/// Fills the columns from the answers, and keeps all of them under `metadata.fields`, by label; what else is said about
+/// them is under the same names in `metadata.questions`.
 pub(crate) fn fill(draft: &mut Draft, answers: Vec<Answer>, settings: &SourceSettings) {
     let text = text_by_kind(&answers, settings);
     let sender = sender_by_kind(&answers);
-    let mut map = Map::new();
+    let (mut map, mut questions, mut taken) = (Map::new(), Map::new(), HashMap::new());
     for answer in answers {
-        insert(&mut map, answer);
+        for file in answer.files {
+            draft.content.attachments.extend(file.location.clone());
+            draft.attachments.push(file);
+        }
+        let name = free_name(&map, &mut taken, answer.label, &answer.key);
+        if !answer.rest.is_empty() {
+            questions.insert(name.clone(), Value::Object(answer.rest));
+        }
+        map.insert(name, answer.value);
     }
     draft.text = fields::text(&map, settings).or(text);
     draft.subject = fields::first(&map, &["subject"]);
@@ -57,55 +81,23 @@ pub(crate) fn fill(draft: &mut Draft, answers: Vec<Answer>, settings: &SourceSet
     let fields = Value::Object(map);
     draft.content.fields = Some(canonical_json(&fields));
     draft.metadata.insert("fields".to_owned(), fields);
-}
-
-/// The id of the response is its identity, as long as the event is of the kind that comes once for each; of any other,
-/// such as one for a response that is not complete, several may come, and only the event's own id tells them apart.
-pub(crate) fn identify(
-    draft: &mut Draft,
-    id: Option<String>,
-    kind: Option<String>,
-    kind_of_responses: &str,
-    event_id: Option<String>,
-) {
-    let is_response = kind.as_deref().is_none_or(|kind| kind == kind_of_responses);
-    draft.identity = match (&id, event_id) {
-        (Some(id), _) if is_response => Identity::Provided(vec![id.clone()]),
-        (id, Some(event_id)) => Identity::Provided([id.clone(), kind, Some(event_id)].into_iter().flatten().collect()),
-        (_, None) => Identity::None,
-    };
-    draft.provider_message_id = id;
-}
-
-/// An event that holds no form, kept whole.
-pub(crate) fn ignored(mut draft: Draft, event: Map<String, Value>, event_id: Option<String>) -> Draft {
-    draft.identity = event_id.clone().map_or(Identity::None, |id| Identity::Provided(vec![id]));
-    draft.provider_message_id = event_id;
-    draft.metadata.insert("fields".to_owned(), Value::Object(event));
-    let element = std::mem::take(&mut draft.content.element);
-    draft.ignored(element)
+    if !questions.is_empty() {
+        draft.metadata.insert("questions".to_owned(), Value::Object(questions));
+    }
 }
 
 /// A file that the provider keeps.
-pub(crate) fn attach(draft: &mut Draft, url: &str, file: Attachment) {
-    draft.content.attachments.push(url.to_owned());
-    draft.attachments.push(Attachment {
+pub(crate) fn file(url: &str) -> Attachment {
+    Attachment {
+        filename: None,
+        content_type: None,
+        size: None,
+        blake3: None,
         disposition: Some("attachment".to_owned()),
+        content_id: None,
         location: Some(url.to_owned()),
-        ..file
-    });
+    }
 }
-
-/// A file of which nothing is known yet.
-pub(crate) const UNKNOWN: Attachment = Attachment {
-    filename: None,
-    content_type: None,
-    size: None,
-    blake3: None,
-    disposition: None,
-    content_id: None,
-    location: None,
-};
 
 /// Keeps the fields of `from` with these names; the second name is ours.
 pub(crate) fn keep(draft: &mut Draft, from: &Map<String, Value>, names: &[(&str, &str)]) {
@@ -126,7 +118,8 @@ pub(crate) fn time_of(map: &Map<String, Value>, name: &str) -> Option<Millis> {
     map.get(name)?.as_str()?.parse().ok()
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether nothing is said.
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -136,18 +129,21 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Under its label; where two have the same, the second under label and key, so that none is lost.
-fn insert(map: &mut Map<String, Value>, answer: Answer) {
-    let Answer { label, key, value, .. } = answer;
-    let mut name = if label.is_empty() { key.clone() } else { label };
-    if map.contains_key(&name) {
-        name = format!("{name} ({key})");
+/// Its label; where two have the same, for the second label and key, then with a number: none takes another's place.
+fn free_name(map: &Map<String, Value>, taken: &mut HashMap<String, usize>, label: String, key: &str) -> String {
+    let name = if label.is_empty() { key.to_owned() } else { label };
+    if !map.contains_key(&name) {
+        return name;
     }
-    match map.get_mut(&name) {
-        None => drop(map.insert(name, value)),
-        Some(Value::Array(values)) => values.push(value),
-        Some(only) => *only = Value::Array(vec![only.take(), value]),
+    let with_key = format!("{name} ({key})");
+    let mut free = with_key.clone();
+    // Counts on where it stopped, so that a thousand equal ones do not try a thousand each.
+    let number = taken.entry(with_key.clone()).or_insert(1);
+    while map.contains_key(&free) {
+        *number += 1;
+        free = format!("{with_key} {number}");
     }
+    free
 }
 
 /// The text where the labels do not tell it: the answer that the source names by its key; or the first of several lines,
@@ -178,7 +174,7 @@ mod tests {
     use super::*;
 
     fn answer(label: &str, key: &str, asks: Asks, value: Value) -> Answer {
-        Answer { label: label.to_owned(), key: key.to_owned(), asks, value }
+        Answer { label: label.to_owned(), key: key.to_owned(), asks, value, files: Vec::new(), rest: Map::new() }
     }
 
     fn draft(answers: Vec<Answer>, text_fields: &[&str]) -> Draft {
@@ -192,7 +188,7 @@ mod tests {
     fn no_answer_is_lost_where_labels_are_equal_or_missing() {
         let answers = ["a", "b", "b", "c"].map(|key| answer("Day", key, Asks::Other, json!(key))).into_iter();
         let draft = draft(answers.chain([answer("", "d", Asks::Other, json!(null))]).collect(), &[]);
-        let expected = json!({ "Day": "a", "Day (b)": ["b", "b"], "Day (c)": "c", "d": null });
+        let expected = json!({ "Day": "a", "Day (b)": "b", "Day (b) 2": "b", "Day (c)": "c", "d": null });
         assert_eq!(draft.metadata["fields"], expected);
     }
 

@@ -14,6 +14,10 @@ use crate::record::{Content, File, Identity, Normalized, RawRequest, Record};
 /// The word for a request that held nothing.
 const IGNORED: &str = "ignored";
 
+/// Bytes that the records of one request may have together from what it says once: the name of a person who wrote many
+/// messages, the title of a question. A small body must not become large records.
+pub(crate) const REPEATED: usize = 16 * 1024 * 1024;
+
 /// What a provider says about one record. The fields are those of [`CanonicalMessage`].
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -36,6 +40,8 @@ pub(crate) struct Draft {
     pub(crate) status: Option<StatusFields>,
     /// What could not be kept as it came.
     pub(crate) notes: Cleaner,
+    /// What reading the request's JSON had to do.
+    json: json::Notes,
     pub(crate) identity: Identity,
     pub(crate) content: Content,
 }
@@ -60,6 +66,7 @@ impl Draft {
             metadata: Map::new(),
             status: None,
             notes: Cleaner::default(),
+            json: json::Notes::default(),
             identity: Identity::None,
             content: Content::default(),
         }
@@ -67,6 +74,7 @@ impl Draft {
 
     /// The record.
     pub(crate) fn finish(mut self, raw: &RawRequest, part: u32, parts: u32) -> Record {
+        self.note_what_shows();
         self.clean();
         let conversation = self.conversation.take().or_else(|| self.conversation_from_addresses(raw));
         let envelope = &raw.envelope;
@@ -130,11 +138,28 @@ impl Draft {
         hex
     }
 
-    /// Notes what reading JSON had to do.
+    /// Notes what reading the JSON of the request had to do, of which this record may be a part: it is said of the record
+    /// only where it shows there.
     pub(crate) fn note_json(&mut self, notes: json::Notes) {
-        for (done, reason) in [(notes.surrogate, "surrogate"), (notes.depth, "depth")] {
-            if done {
+        self.json = self.json.or(notes);
+    }
+
+    fn note_what_shows(&mut self) {
+        if self.json == json::Notes::default() {
+            return;
+        }
+        let names = self.sender.iter().map(|sender| &sender.name).chain(self.recipients.iter().map(|to| &to.name));
+        let mut texts = names.chain([&self.subject, &self.text, &self.html]).flatten();
+        let in_text = texts.any(|text| json::shows_replacement(text));
+        let traces = self.metadata.values().map(json::Notes::traces).fold(json::Notes::default(), json::Notes::or);
+        for (shows, reason) in [
+            (self.json.surrogate && (in_text || traces.surrogate), "surrogate"),
+            (self.json.depth && traces.depth, "depth"),
+        ] {
+            if shows {
                 self.notes.note("metadata.fields", reason);
+                // What became U+FFFD may have been different; what is too deep is all there.
+                self.content.undecodable |= reason == "surrogate";
             }
         }
     }

@@ -39,6 +39,31 @@ pub(crate) struct Notes {
     pub(crate) depth: bool,
 }
 
+impl Notes {
+    /// What may have been done to this value, as far as it still shows.
+    pub(crate) fn traces(value: &Value) -> Self {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => Self::default(),
+            Value::String(text) => Self { surrogate: shows_replacement(text), depth: text.starts_with(['{', '[']) },
+            Value::Array(values) => values.iter().map(Self::traces).fold(Self::default(), Self::or),
+            Value::Object(map) => map.iter().fold(Self::default(), |notes, (name, value)| {
+                let name = Self { surrogate: shows_replacement(name), depth: false };
+                notes.or(name).or(Self::traces(value))
+            }),
+        }
+    }
+
+    /// What either says.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self { surrogate: self.surrogate || other.surrogate, depth: self.depth || other.depth }
+    }
+}
+
+/// Whether something in this text may have been replaced.
+pub(crate) fn shows_replacement(text: &str) -> bool {
+    text.contains('\u{fffd}')
+}
+
 /// The body as text, without its byte order mark.
 pub(crate) fn text(body: &[u8]) -> Option<&str> {
     std::str::from_utf8(body).ok().map(|text| text.strip_prefix('\u{feff}').unwrap_or(text))

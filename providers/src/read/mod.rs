@@ -18,3 +18,4 @@ pub(crate) mod msisdn;
 pub(crate) mod multipart;
 pub(crate) mod names;
 pub(crate) mod parameters;
+pub(crate) mod url;

@@ -26,7 +26,7 @@ pub(crate) fn answer(query: &str, token: Option<&str>) -> Handshake {
         Err(flaw) => return Handshake::Refused(flaw),
     }
     match single(query, "hub.challenge").map(String::from_utf8) {
-        Ok(Ok(challenge)) => Handshake::Echo(challenge),
+        Ok(Ok(challenge)) => Handshake::echo(challenge),
         Ok(Err(_)) | Err(_) => Handshake::Bad(BadRequest::NoChallenge),
     }
 }
@@ -47,7 +47,7 @@ mod tests {
         let token = Some("t0k en");
         let refused = |query: &str| matches!(answer(query, token), Handshake::Refused(_));
         let whole = "hub.challenge=1%3C&hub.mode=subscribe&hub.verify_token=t0k+en";
-        assert_eq!(answer(whole, token), Handshake::Echo("1<".to_owned()));
+        assert_eq!(answer(whole, token), Handshake::echo("1<"));
         assert!(refused(""));
         assert!(refused("hub.mode=subscribe&hub.challenge=1&hub.verify_token="));
         assert!(refused("hub.mode=subscribe&hub.challenge=1&hub.verify_token=t0k"));

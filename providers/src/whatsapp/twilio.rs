@@ -1,7 +1,7 @@
 //! WhatsApp by Twilio: the parameters and signature of its SMS, with `whatsapp:` before each address and more about the
 //! person and the message. What is common is in [`crate::sms::twilio`].
 
-use proto::{Channel, Millis, Recipient};
+use proto::{Channel, Kind, Millis, Recipient};
 use serde_json::{Map, Value};
 
 use super::person::number;
@@ -75,7 +75,7 @@ impl Adapter for Twilio {
 fn add(draft: &mut Draft) {
     add_people(draft);
     if let Some(status) = &mut draft.status {
-        if status.recipient.is_some() {
+        if draft.kind == Kind::Status {
             status.recipient = draft.recipients.first().and_then(|recipient| recipient.address.clone());
         }
         return;
@@ -109,8 +109,12 @@ fn add(draft: &mut Draft) {
 /// Reads both addresses again, without their prefix. The originals stay in the metadata.
 fn add_people(draft: &mut Draft) {
     let is_message = draft.status.is_none();
-    if draft.content.sender.is_none() && is_message {
-        draft.content.sender = text(&draft.metadata, "external_user_id");
+    // Whoever has no number is named beside the addresses: who wrote a message, or whom a status is about.
+    let user = text(&draft.metadata, "external_user_id");
+    if is_message {
+        draft.content.sender = draft.content.sender.take().or(user);
+    } else if draft.content.recipients.is_empty() {
+        draft.content.recipients.extend(user);
     }
     if let Some(written) = &draft.content.sender {
         draft.metadata.insert("from_raw".to_owned(), Value::String(written.clone()));
@@ -223,5 +227,7 @@ mod tests {
         assert_eq!(status.recipient.as_deref(), Some("+14155558729"));
         assert_eq!(message.sender.unwrap().address.as_deref(), Some("+14155238886"));
         assert_eq!(metadata["channel_status_message"], "outside");
+        let (message, _) = read("MessageSid=SM1&MessageStatus=read&ExternalUserId=whatsapp:US.1");
+        assert_eq!(message.status.unwrap().recipient.as_deref(), Some("bsuid:US.1"));
     }
 }

@@ -3,7 +3,8 @@
 use crate::support::{MAX_BODY, Owned, Source, now};
 use proto::{Channel, HashKey, Policy, Verified};
 use providers::{
-    BadReason, BadRequest, Flaw, Identity, Normalized, Record, Scheme, SourceSettings, Verdict, Windows, dedup, find,
+    BadReason, BadRequest, Flaw, Handshake, Identity, Normalized, Record, Scheme, SourceSettings, Verdict, Windows,
+    dedup, find,
 };
 use serde_json::{Value, json};
 
@@ -240,19 +241,24 @@ fn consent_is_given_to_who_asks_for_it_and_says_back_nothing_else() {
         let mut request = Owned::post("text/plain", "");
         request.method = http::Method::OPTIONS;
         let request = headers.iter().fold(request, |request, (name, value)| request.with(name, value));
-        let answer = adapter.preflight(&request.as_request())?;
-        Some(answer.into_iter().map(|(name, value)| format!("{name}: {}", String::from_utf8(value).unwrap())).collect())
+        let Handshake::Accepted { headers, body } = adapter.handshake(&request.as_request(), None)? else {
+            panic!("neither consent nor no question");
+        };
+        assert_eq!(body, "");
+        Some(
+            headers.into_iter().map(|(name, value)| format!("{name}: {}", String::from_utf8(value).unwrap())).collect(),
+        )
     };
     let origin = ("WebHook-Request-Origin", "sender.example.com");
     let allowed = "webhook-allowed-origin: sender.example.com";
     let answer: Option<Vec<String>> = ask(&[origin]);
-    assert_eq!(answer.unwrap(), [allowed, "allow: POST"]);
+    assert_eq!(answer.unwrap(), [allowed, "webhook-allowed-rate: *", "allow: POST"]);
     let callback = ("webhook-request-callback", "https://sender.example.com/ok");
     let answer: Option<Vec<String>> = ask(&[origin, callback, ("webhook-request-rate", "007")]);
     assert_eq!(answer.unwrap(), [allowed, "webhook-allowed-rate: 7", "allow: POST"]);
     for rate in ["0", "-1", "*", "99999999999", "1\r\nx: y"] {
         let answer: Option<Vec<String>> = ask(&[origin, ("webhook-request-rate", rate)]);
-        assert_eq!(answer.unwrap(), [allowed, "allow: POST"], "{rate}");
+        assert_eq!(answer.unwrap(), [allowed, "webhook-allowed-rate: *", "allow: POST"], "{rate}");
     }
     let long = "a".repeat(256);
     for origin in ["", "a b", "ü", long.as_str()] {

@@ -1,8 +1,8 @@
 //! Hosted forms: the kinds of question and of event that no sample has.
 
 use crate::support::Owned;
-use proto::{CanonicalMessage, Channel, Kind, Verified};
-use providers::{BadReason, Identity, Record, SourceSettings, find};
+use proto::{CanonicalMessage, Channel, HashKey, Kind, Policy, Verified};
+use providers::{BadReason, Identity, Record, SourceSettings, Windows, dedup, find};
 use serde_json::{Value, json};
 
 fn record(provider: &str, request: &Owned) -> Record {
@@ -63,7 +63,7 @@ fn every_kind_of_typeform_answer_is_read() {
     let fields = json!({
         "Telefon": "+49 30 901820", "Web": "https://example.org", "Tag": "2026-08-01", "Datei": url, "unknown": "Sonst",
         "many": ["A", "B"], "pay": { "amount": "$1", "last4": "1234" }, "new": { "signature": { "svg": "x" } },
-        "Tag (ref-d)": "eins",
+        "Tag (ref-d)": "eins", "9": 7,
     });
     assert_eq!(metadata["fields"], fields);
     assert_eq!((&metadata["form_title"], &metadata["hidden"]["order"]), (&json!("Kontakt"), &json!("7")));
@@ -128,6 +128,7 @@ fn every_kind_of_tally_answer_is_read() {
     let fields = json!({
         "Vorname": "Ida", "Anliegen": "Hallo", "Post": "ida@Example.ORG", "one": "Rot", "many": ["Blau", "Rot", "gone"],
         "many (Blau)": true, "grid": { "Zeile": ["Spalte"] }, "none": null, "stars": 4, "sign": ["s.png"], "k8": "7",
+        "11": 7,
     });
     assert_eq!(metadata["fields"], fields);
     assert_eq!((&metadata["form_id"], &metadata["form_title"]), (&json!("F1"), &json!("Kontakt")));
@@ -145,6 +146,89 @@ fn a_tally_event_without_a_form_is_ignored_and_kept() {
     assert_eq!(record.identity, provided(&["S", "NEW", "E3"]));
 }
 
+#[test]
+fn what_stays_where_a_title_changes_is_kept_beside_the_answer() {
+    let field = json!({ "id": "q1", "ref": "colour", "type": "multiple_choice" });
+    let choice = json!({ "id": "c1", "ref": "red", "label": "Rot" });
+    let number = json!({ "type": "number", "number": 4, "field": { "id": "q2", "ref": "stars" } });
+    let record = of_json(
+        "typeform",
+        &json!({ "event_id": "E1", "event_type": "form_response", "attempt": 2,
+            "form_response": { "token": "T1", "thankyou_screen_ref": "bye",
+                "definition": { "title": "Kontakt", "fields": [{ "id": "q1", "title": "Farbe" }] },
+                "answers": [{ "type": "choice", "choice": choice, "field": field }, number] } }),
+    );
+    let metadata = metadata(&record.message);
+    assert_eq!(metadata["fields"], json!({ "Farbe": "Rot", "stars": 4 }));
+    assert_eq!(metadata["questions"]["Farbe"], json!({ "type": "choice", "choice": choice, "field": field }));
+    assert_eq!(metadata["questions"]["stars"], json!({ "type": "number", "field": { "id": "q2", "ref": "stars" } }));
+    assert_eq!((&metadata["thankyou_screen_ref"], &metadata["event_attempt"]), (&json!("bye"), &json!(2)));
+
+    let options = json!([{ "id": "o1", "text": "Rot" }]);
+    let fields = json!([{ "key": "k", "label": "Farbe", "type": "CHECKBOXES", "value": ["o1"], "options": options },
+        { "key": "f", "label": "Plan", "type": "FILE_UPLOAD", "value": [{ "id": "i", "name": "p", "url": "https://x.example/p" }] }]);
+    let body = json!({ "eventId": "E", "createdAt": "2026-08-01T06:06:45.000Z",
+        "data": { "submissionId": "S", "isCompleted": true, "fields": fields } });
+    let metadata = self::metadata(&of_json("tally", &body).message);
+    assert_eq!(metadata["questions"]["Farbe"], json!({ "key": "k", "type": "CHECKBOXES", "value": ["o1"] }));
+    assert_eq!(metadata["questions"]["Plan"]["value"][0]["id"], "i");
+    assert_eq!((&metadata["is_completed"], &metadata["event_created_at"]), (&json!(true), &body["createdAt"]));
+}
+
+#[test]
+fn a_reference_that_is_another_question_s_id_takes_no_title_from_it() {
+    let fields = json!([{ "id": "a", "ref": "b", "title": "First" }, { "id": "b", "ref": "a", "title": "Second" }]);
+    let answer =
+        |id: &str, reference: &str| json!({ "type": "number", "number": 1, "field": { "id": id, "ref": reference } });
+    let response =
+        json!({ "token": "T", "definition": { "fields": fields }, "answers": [answer("a", "b"), answer("b", "a")] });
+    let metadata = metadata(&of_json("typeform", &json!({ "form_response": response })).message);
+    assert_eq!(metadata["fields"], json!({ "First": 1, "Second": 1 }));
+    let other = json!({ "type": "choice", "choice": { "label": null, "other": "Lila" }, "field": { "ref": "c" } });
+    let response = json!({ "token": "T", "answers": other });
+    let metadata = self::metadata(&of_json("typeform", &json!({ "form_response": response })).message);
+    assert_eq!(metadata["fields"], json!({ "c": "Lila" }));
+}
+
+#[test]
+fn two_rows_of_one_text_are_two() {
+    let rows = json!([{ "id": "r1", "text": "Zeile" }, { "id": "r2", "text": "Zeile" }]);
+    let grid =
+        json!({ "key": "k", "label": "grid", "type": "MATRIX", "value": { "r1": ["x"], "r2": ["y"] }, "rows": rows });
+    let body = json!({ "data": { "submissionId": "S", "fields": [grid] } });
+    let fields = metadata(&of_json("tally", &body).message)["fields"].clone();
+    assert_eq!(fields, json!({ "grid": { "Zeile": ["x"], "Zeile (r2)": ["y"] } }));
+}
+
+#[test]
+fn equal_elements_of_one_batch_are_as_many_messages_and_its_repeat_is_one_of_the_batch() {
+    let adapter = find(Channel::Form, "generic").unwrap();
+    let keys = || -> Vec<_> {
+        let body = json!([{ "a": 1 }, {}, { "a": 1 }, { "a": 2 }, {}, { "a": 1 }]).to_string();
+        let raw = Owned::post("application/json", body).as_raw(adapter, Verified::None);
+        let elements = adapter.normalize(&raw, &SourceSettings::default()).elements;
+        let windows = Windows { id_ms: 8, content_ms: 1 };
+        let key = |record: &Record| dedup::key(record, Policy::Auto, windows, &HashKey::derive(b"secret")).0;
+        elements.into_iter().map(|element| key(&element.unwrap())).collect()
+    };
+    let unique: std::collections::HashSet<_> = keys().into_iter().collect();
+    assert_eq!((unique.len(), keys()), (6, keys()));
+}
+
+#[test]
+fn json_that_does_not_say_that_it_is_json_is_json() {
+    let adapter = find(Channel::Form, "generic").unwrap();
+    let read = |body: &str| {
+        let mut request = Owned::post("", body.to_owned());
+        request.headers.clear();
+        let normalized = adapter.normalize(&request.as_raw(adapter, Verified::None), &SourceSettings::default());
+        metadata(&normalized.elements[0].as_ref().unwrap().message)["fields"].clone()
+    };
+    assert_eq!(read(r#"{"text":"1+1 %41"}"#), json!({ "text": "1+1 %41" }));
+    assert_eq!(read("a=1&b=%41"), json!({ "a": "1", "b": "A" }));
+    assert_eq!(read("17"), json!({ "17": "" }));
+}
+
 /// A submission as Jotform posts it.
 fn jotform(answers: &str) -> Owned {
     let fields = [
@@ -152,7 +236,7 @@ fn jotform(answers: &str) -> Owned {
         ("submissionID", "S1"),
         ("formTitle", "Kontakt"),
         ("ip", "192.0.2.1"),
-        ("webhookURL", "https://in.example.com/v1/form/contact?key=hush"),
+        ("webhookURL", "https://in.example.com/v1/form/contact?tenant=7&key=hush"),
         ("customTitle", "x"),
         ("rawRequest", answers),
     ];
@@ -187,10 +271,20 @@ fn a_jotform_submission_is_read_by_the_names_of_its_questions() {
 #[test]
 fn the_secret_in_jotform_s_url_does_not_get_into_a_record() {
     for answers in ["{}", "no JSON"] {
-        let message = record("jotform", &jotform(answers)).message;
-        assert!(!serde_json::to_string(&message).unwrap().contains("hush"), "{answers}");
-        assert_eq!(metadata(&message)["webhook_url"], "https://in.example.com/v1/form/contact");
+        for (query, shown) in
+            [("a=b&key=fp:0123456789abcdef", "fp:0123456789abcdef"), ("key=hush", "hidden"), ("", "hidden")]
+        {
+            let mut request = jotform(answers);
+            request.url = format!("{}?{query}", request.url);
+            let message = record("jotform", &request).message;
+            assert!(!serde_json::to_string(&message).unwrap().contains("hush"), "{answers}");
+            let url = format!("https://in.example.com/v1/form/contact?tenant=7&key={shown}");
+            assert_eq!(metadata(&message)["webhook_url"], url);
+        }
     }
+    let twice = "submissionID=S&rawRequest=%7B%7D&webhookURL=https://h/?key=hush&webhookURL=https://h/?key=hush&webhookUrl=https://h/?key=hush";
+    let message = record("jotform", &Owned::post("application/x-www-form-urlencoded", twice)).message;
+    assert!(!serde_json::to_string(&message).unwrap().contains("hush"));
 }
 
 #[test]

@@ -197,6 +197,18 @@ fn the_id_that_was_signed_is_the_id_that_counts() {
 }
 
 #[test]
+fn what_could_not_be_decoded_may_have_been_different() {
+    for template in ["{\"m\":\"HALF\"}", "[{\"m\":\"HALF\"},{\"m\":\"x\"}]"] {
+        let keys =
+            |half: &str| keys_of(&form(template.replace("HALF", half)), Policy::Auto, &SourceSettings::default());
+        let (one, other) = (keys("\\ud83d"), keys("\\ud83e"));
+        assert_eq!(one, keys("\\ud83d"));
+        assert_ne!(one[0], other[0], "{template}");
+        assert_eq!(one.get(1), other.get(1), "what is whole is the same");
+    }
+}
+
+#[test]
 fn every_state_of_a_message_is_a_record_of_its_own() {
     let statuses = [
         "MessageSid=SM1&MessageStatus=sent&To=1&From=2",

@@ -16,3 +16,4 @@ mod sinch_plivo;
 mod sms;
 mod support;
 mod vectors;
+mod whatsapp;

@@ -65,7 +65,7 @@ fn every_payload_becomes_the_records_it_should() {
         let problems = if is_handshake(payload) {
             let token = text(&secrets, &format!("/{}/verify_token", text(payload, "/provider"))).to_owned();
             let answer = source.adapter.handshake(&request.as_request(), Some(&token));
-            let expected = Some(Handshake::Echo(text(payload, "/control/respond/body").to_owned()));
+            let expected = Some(Handshake::echo(text(payload, "/control/respond/body")));
             (answer != expected).then(|| format!("{answer:?}")).into_iter().collect()
         } else {
             compare(payload, &source, &request)

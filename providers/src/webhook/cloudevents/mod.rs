@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
 use crate::dedup::canonical_json;
+use crate::handshake::Handshake;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::json::{self, Json, Notes};
@@ -87,6 +88,11 @@ impl Adapter for CloudEvents {
         }
     }
 
+    /// Anybody may ask: the answer tells no more than that the source is there.
+    fn handshake(&self, request: &Request<'_>, _token: Option<&str>) -> Option<Handshake> {
+        consent(request).map(|headers| Handshake::Accepted { headers, body: String::new() })
+    }
+
     fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
         match Mode::of(request.content_type()).ok_or(BadRequest::EventFormat)? {
             Mode::Binary => {
@@ -102,10 +108,6 @@ impl Adapter for CloudEvents {
                 event::glance(request.body, mode == Mode::Batch)
             }
         }
-    }
-
-    fn preflight(&self, request: &Request<'_>) -> Option<Vec<Pair>> {
-        consent(request)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed> {
@@ -172,8 +174,8 @@ fn credential(request: &Request<'_>, keyring: &Keyring) -> Result<usize, Flaw> {
 }
 
 /// The consent that the webhook profile asks for before it delivers. The origin is said back because the sender looks for
-/// its own; the rate too, and a source's limit still holds. `WebHook-Request-Callback` is not called: the answer is
-/// this one.
+/// its own; the rate too, and `*` (none) where it asks for none that can be read: a source's limit holds all the same, and
+/// says so with 429. `WebHook-Request-Callback` is not called: the answer is this one.
 fn consent(request: &Request<'_>) -> Option<Vec<Pair>> {
     if *request.method != Method::OPTIONS {
         return None;
@@ -183,9 +185,8 @@ fn consent(request: &Request<'_>) -> Option<Vec<Pair>> {
     let mut headers = Vec::with_capacity(3);
     headers.push(("webhook-allowed-origin".to_owned(), speakable.then(|| origin.as_bytes().to_vec())?));
     let rate = request.single(RATE).ok().and_then(|rate| rate.parse::<u32>().ok()).filter(|rate| *rate > 0);
-    if let Some(rate) = rate {
-        headers.push(("webhook-allowed-rate".to_owned(), rate.to_string().into_bytes()));
-    }
+    let rate = rate.map_or_else(|| "*".to_owned(), |rate| rate.to_string());
+    headers.push(("webhook-allowed-rate".to_owned(), rate.into_bytes()));
     headers.push(("allow".to_owned(), Method::POST.as_str().as_bytes().to_vec()));
     Some(headers)
 }

@@ -5,34 +5,22 @@ use proto::canonical::Role;
 use proto::{Attachment, Kind, Recipient};
 use serde_json::{Map, Value};
 
-use super::value::{Context, error_code, list, object, seconds, text};
+use super::value::{self, Contact, Context, error_code, list, object, seconds, text};
 use crate::dedup::canonical_json;
 use crate::read::draft::Draft;
 use crate::read::{json, multipart};
 use crate::record::Identity;
 use crate::whatsapp::person::{Person, person};
 
-/// What has a column of its own.
-const COLUMNS: [&str; 4] = ["id", "timestamp", "from", "to"];
+/// The texts that have a column of their own.
+const COLUMNS: [&str; 3] = ["id", "from", "to"];
 
 /// A message to us.
 pub(super) fn received(context: &Context<'_>, element: &Map<String, Value>) -> Draft {
     let (number, user) = (text(element, "from"), text(element, "from_user_id"));
     let contact = context.contact(number, user);
     let mut draft = read(context, element);
-    let mut from = person(number, user);
-    if let Some(from) = &mut from {
-        from.party.name = contact.and_then(name).map(str::to_owned);
-    }
-    for (name, value) in [
-        ("user_id", contact.and_then(|contact| contact.get("user_id"))),
-        ("parent_user_id", contact.and_then(|contact| contact.get("parent_user_id"))),
-        ("username", contact.and_then(|contact| object(contact, "profile")?.get("username"))),
-    ] {
-        if let Some(value) = value {
-            draft.metadata.insert(name.to_owned(), value.clone());
-        }
-    }
+    let from = named(&mut draft, number, user, contact);
     address(&mut draft, from, context.business());
     identify(&mut draft, element);
     draft
@@ -44,17 +32,20 @@ pub(super) fn echoed(context: &Context<'_>, element: &Map<String, Value>) -> Dra
     let contact = context.contact(number, user);
     let mut draft = read(context, element);
     draft.kind = Kind::Echo;
-    let mut to = person(number, user);
-    if let Some(to) = &mut to {
-        to.party.name = contact.and_then(name).map(str::to_owned);
-    }
+    let to = named(&mut draft, number, user, contact);
     address(&mut draft, person(text(element, "from"), None).or_else(|| context.business()), to);
     identify(&mut draft, element);
     draft
 }
 
-fn name(contact: &Map<String, Value>) -> Option<&str> {
-    text(object(contact, "profile")?, "name")
+/// Somebody with what the contacts say: the name, and the number where only they have it.
+fn named(draft: &mut Draft, number: Option<&str>, user: Option<&str>, contact: Option<Contact<'_>>) -> Option<Person> {
+    let mut person = person(number.or_else(|| contact?.number()), user);
+    if let (Some(person), Some(contact)) = (&mut person, contact) {
+        person.party.name = contact.name().map(str::to_owned);
+        contact.describe(&mut draft.metadata, true);
+    }
+    person
 }
 
 /// Puts both sides in, and how they were written where that is something else.
@@ -93,9 +84,7 @@ fn read(context: &Context<'_>, element: &Map<String, Value>) -> Draft {
     draft.provider_message_id = text(element, "id").map(str::to_owned);
     draft.sent_at = seconds(element, "timestamp");
     draft.conversation = text(element, "group_id").map(str::to_owned);
-    let rest = element.iter().filter(|(name, _)| !COLUMNS.contains(&name.as_str()));
-    draft.metadata.extend(rest.map(|(name, value)| (name.clone(), value.clone())));
-    context.describe(&mut draft.metadata);
+    draft.metadata = value::rest(element, &COLUMNS);
     if let Some(context) = object(element, "context") {
         draft.reply_to_id = text(context, "id").map(str::to_owned);
         for name in ["forwarded", "frequently_forwarded"] {
@@ -117,6 +106,8 @@ fn read(context: &Context<'_>, element: &Map<String, Value>) -> Draft {
     if name != "text" && draft.attachments.is_empty() {
         draft.content.fields = element.get(name).map(canonical_json);
     }
+    // Last: whatever a type is called, it is not what we route by.
+    context.describe(&mut draft.metadata);
     draft.content.text.clone_from(&draft.text);
     draft
 }
@@ -155,7 +146,9 @@ fn fill(draft: &mut Draft, name: &str, content: &Map<String, Value>) {
         }
         "system" => {
             draft.kind = Kind::System;
-            if let Some(number) = content.get("wa_id").or_else(|| content.get("new_wa_id")) {
+            let is_same = text(content, "type") == Some("customer_identity_changed");
+            let number = content.get("wa_id").or_else(|| content.get("new_wa_id"));
+            if let Some(number) = number.filter(|_| !is_same) {
                 draft.metadata.insert("new_wa_id".to_owned(), number.clone());
             }
         }
@@ -194,6 +187,8 @@ fn fill_interactive(draft: &mut Draft, content: &Map<String, Value>) {
         draft.note_json(answers.notes);
         draft.metadata.insert("response".to_owned(), answers.value);
     }
-    draft.metadata.insert("interactive".to_owned(), Value::String(name.to_owned()));
+    let rest = content.iter().filter(|(other, _)| *other != "type" && *other != name);
+    draft.metadata.extend(rest.map(|(other, value)| (format!("interactive_{other}"), value.clone())));
     draft.metadata.insert(name.to_owned(), Value::Object(reply.clone()));
+    draft.metadata.insert("interactive".to_owned(), Value::String(name.to_owned()));
 }

@@ -10,17 +10,17 @@ mod value;
 
 use serde_json::{Map, Value};
 
-use crate::read::draft::Draft;
+use crate::read::draft::{Draft, REPEATED};
 use crate::read::{body, json};
 use crate::record::{BadElement, BadReason, Element, Normalized, RawRequest};
 use crate::settings::SourceSettings;
-use value::{Context, list, text};
+use value::{Account, Context, list, text};
 
 /// The one `object` there is for us; an app may subscribe to others.
 const OBJECT: &str = "whatsapp_business_account";
 
-/// The fields whose values hold messages and statuses.
-const FIELDS: [&str; 3] = ["messages", "smb_message_echoes", "message_echoes"];
+/// The fields whose values hold messages and statuses; so may what does not say what it is.
+const FIELDS: [&str; 4] = ["messages", "smb_message_echoes", "message_echoes", ""];
 
 /// Elements taken at most; Meta sends up to 1000 in a request.
 const ELEMENTS: usize = 10_000;
@@ -42,7 +42,7 @@ pub(super) fn normalize(raw: &RawRequest, settings: &SourceSettings) -> Normaliz
         let json = json::read(&bytes)?;
         let mut found = Found::default();
         found.request(&json.value)?;
-        Ok((found.0, json.notes))
+        Ok((found.elements, json.notes))
     });
     let (found, notes) = match read {
         Ok(read) => read,
@@ -59,7 +59,11 @@ pub(super) fn normalize(raw: &RawRequest, settings: &SourceSettings) -> Normaliz
 
 /// The elements found so far.
 #[derive(Default)]
-struct Found(Vec<Result<Draft, BadReason>>);
+struct Found {
+    elements: Vec<Result<Draft, BadReason>>,
+    /// Bytes kept in them that were said once for several.
+    repeated: usize,
+}
 
 impl Found {
     fn request(&mut self, value: &Value) -> Result<(), BadReason> {
@@ -72,42 +76,68 @@ impl Found {
                 }
             }
         }
-        if self.0.is_empty() { self.push(Ok(event::nothing(value))) } else { Ok(()) }
+        if self.elements.is_empty() { self.push(Ok(event::nothing(value))) } else { Ok(()) }
     }
 
     fn entry(&mut self, entry: &Map<String, Value>) -> Result<(), BadReason> {
-        let before = self.0.len();
+        let before = self.elements.len();
+        let account = Account::of(entry);
         for change in list(entry, "changes") {
             match change {
-                Value::Object(change) => self.change(entry, change)?,
+                Value::Object(change) => self.change(&account, change)?,
                 _ => self.push(Err(BadReason::NotAnObject))?,
             }
         }
-        if self.0.len() == before { self.push(Ok(event::nothing(&Value::Object(entry.clone())))) } else { Ok(()) }
+        if self.elements.len() == before {
+            self.push(Ok(event::nothing(&Value::Object(entry.clone()))))
+        } else {
+            Ok(())
+        }
     }
 
-    fn change(&mut self, entry: &Map<String, Value>, change: &Map<String, Value>) -> Result<(), BadReason> {
-        let before = self.0.len();
+    fn change(&mut self, account: &Account, change: &Map<String, Value>) -> Result<(), BadReason> {
+        let before = self.elements.len();
         let field = text(change, "field").unwrap_or_default();
         if let (true, Some(Value::Object(value))) = (FIELDS.contains(&field), change.get("value")) {
-            let context = Context::of(entry, value);
+            let context = Context::of(account, value);
             for (name, read) in READERS {
-                for element in list(value, name) {
-                    match element {
-                        Value::Object(element) => self.push(Ok(read(&context, element)))?,
-                        _ => self.push(Err(BadReason::NotAnObject))?,
-                    }
+                match value.get(name) {
+                    Some(Value::Array(elements)) => self.elements(&context, elements, read)?,
+                    None | Some(Value::Null) => {}
+                    Some(_) => self.push(Err(BadReason::NotAnObject))?,
                 }
             }
         }
-        if self.0.len() == before { self.push(Ok(event::account(entry, field, change))) } else { Ok(()) }
+        if self.elements.len() == before {
+            self.repeat(account.size)?;
+            return self.push(Ok(event::account(account, field, change)));
+        }
+        Ok(())
+    }
+
+    fn elements(&mut self, context: &Context<'_>, elements: &[Value], read: Reader) -> Result<(), BadReason> {
+        for element in elements {
+            match element {
+                Value::Object(element) => {
+                    self.repeat(context.cost(element))?;
+                    self.push(Ok(read(context, element)))?;
+                }
+                _ => self.push(Err(BadReason::NotAnObject))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn repeat(&mut self, bytes: usize) -> Result<(), BadReason> {
+        self.repeated += bytes;
+        if self.repeated > REPEATED { Err(BadReason::TooMany) } else { Ok(()) }
     }
 
     fn push(&mut self, element: Result<Draft, BadReason>) -> Result<(), BadReason> {
-        if self.0.len() == ELEMENTS {
+        if self.elements.len() == ELEMENTS {
             return Err(BadReason::TooMany);
         }
-        self.0.push(element);
+        self.elements.push(element);
         Ok(())
     }
 }
