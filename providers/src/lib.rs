@@ -34,6 +34,7 @@ pub mod request;
 pub mod settings;
 pub mod verdict;
 
+mod email;
 mod form;
 mod read;
 mod scheme;

@@ -11,7 +11,7 @@ use proto::{Attachment, Kind};
 use serde_json::{Value, json};
 
 use super::provider::{Form, Proof};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::read::draft::Draft;
 use crate::read::form::Fields;
 use crate::read::json::{Json, Notes};
@@ -28,6 +28,7 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::Unknown,
     over_limit: OverLimit::Reject,
     retries: "whatever the page or server that posts it does; a browser does not come back",
+    max_body: MIB,
 };
 
 /// Elements of a batch taken at most.

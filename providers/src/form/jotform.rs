@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::generic;
 use super::provider::{Form, Proof};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::read::answers::{self, Answer, Asks};
 use crate::read::draft::Draft;
 use crate::read::{address, body, json, media, url};
@@ -25,6 +25,7 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::GivesUp,
     over_limit: OverLimit::Accept,
     retries: "not documented, so taken for none",
+    max_body: MIB,
 };
 
 /// The field with the answers.

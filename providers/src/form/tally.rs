@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::hosted::{self, Names, Submission};
 use super::provider::{Form, Proof};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::read::answers::{self, Answer, Asks};
 use crate::read::{media, multipart};
 use crate::record::BadReason;
@@ -22,6 +22,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Reject,
     retries: "on anything but 2xx within 10 s, as observed after 5 min, 30 min, 1 h, 6 h and 1 day (tally.so/help/webhooks \
               says that it retries, not when)",
+    max_body: MIB,
 };
 
 /// The adapter.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::hosted::{self, Names, Submission};
 use super::provider::{Form, Proof};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::read::answers::{self, Answer, Asks};
 use crate::read::media;
 use crate::record::BadReason;
@@ -23,6 +23,7 @@ static CONTRACT: Contract = Contract {
     retries: "after 408, 423, 429, 503 or no answer within 30 s every 2 to 3 min for 10 h; after most other codes some \
               times, ever more slowly; 404 and 410 switch the webhook off at once and for good, and 404 is what the \
               gateway says where no source has the name (typeform.com/developers/webhooks)",
+    max_body: MIB,
 };
 
 /// The adapter.
