@@ -205,7 +205,10 @@ mod tests {
         change(&mut envelope);
         let query = envelope.query.as_deref().unwrap_or_default();
         envelope.query = Some(judge.fingerprints.redact_query(query, judge.adapter.secret_parameters()).into_owned());
-        judge.fingerprints.redact_headers(&mut envelope.headers, &[]);
+        let request =
+            Request { method: &http::Method::POST, url: "", query: None, headers: &envelope.headers, body: BODY };
+        let signatures = judge.adapter.signature_headers(&request, &judge.scheme);
+        judge.fingerprints.redact_headers(&mut envelope.headers, &[], signatures);
         envelope
     }
 
@@ -228,6 +231,23 @@ mod tests {
         let same = |_: &mut RawEnvelope| {};
         assert_eq!(verdict(Channel::Sms, "twilio", "right", "right", same), Verdict::Fits { secret: 1 });
         assert_eq!(verdict(Channel::Sms, "twilio", "right", "wrong", same), Verdict::Wrong(Flaw::Mismatch));
+    }
+
+    #[test]
+    fn a_signature_in_authorization_is_judged_like_any_other() {
+        // Not the token that would be made here: whoever holds a request has only what came.
+        let earlier = |envelope: &mut RawEnvelope| {
+            let adapter = providers::find(Channel::Sms, "vonage-messages").unwrap();
+            let keyring = adapter.keyring(&["right"], &Scheme::default()).unwrap();
+            let request = Request { method: &http::Method::POST, url: "", query: None, headers: &[], body: BODY };
+            let earlier = Millis::from_unix(envelope.received_at.as_unix() - 2000).unwrap();
+            let signed = adapter.sign(&request, &keyring, &Scheme::default(), earlier).unwrap();
+            envelope.headers.retain(|(name, _)| name != "authorization");
+            envelope.headers.extend(signed.headers);
+        };
+        let verdict = |today| verdict(Channel::Sms, "vonage-messages", "right", today, earlier);
+        assert_eq!(verdict("right"), Verdict::Fits { secret: 1 });
+        assert_eq!(verdict("wrong"), Verdict::Wrong(Flaw::Mismatch));
     }
 
     #[test]
