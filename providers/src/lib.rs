@@ -53,4 +53,4 @@ pub use verdict::{Flaw, Verdict};
 
 /// The version of the code that reads payloads: raised whenever the same request would become another record, so that
 /// a row says which reading it came from.
-pub const NORMALIZER_VERSION: u32 = 2;
+pub const NORMALIZER_VERSION: u32 = 3;

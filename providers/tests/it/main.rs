@@ -14,5 +14,6 @@ mod keys;
 mod payloads;
 mod sinch_plivo;
 mod sms;
+mod sms_variants;
 mod support;
 mod vectors;
