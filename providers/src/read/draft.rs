@@ -112,6 +112,20 @@ impl Draft {
         self
     }
 
+    /// Keeps what has no column in the metadata; under another name where its own is taken.
+    pub(crate) fn keep(&mut self, fields: impl IntoIterator<Item = (String, Value)>) {
+        // Counts over all of them, so that a thousand fields of one name do not try a thousand each.
+        let mut taken = 0_usize;
+        for (name, value) in fields {
+            let mut free = name.clone();
+            while self.metadata.contains_key(&free) {
+                taken += 1;
+                free = format!("{name} ({taken})");
+            }
+            self.metadata.insert(free, value);
+        }
+    }
+
     /// Notes what reading JSON had to do.
     pub(crate) fn note_json(&mut self, notes: json::Notes) {
         for (done, reason) in [(notes.surrogate, "surrogate"), (notes.depth, "depth")] {

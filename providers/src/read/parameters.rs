@@ -141,18 +141,16 @@ impl Parameters {
         for name in names {
             if let Some(number) = self.get(name).and_then(|value| value.parse::<u32>().ok()) {
                 self.map.remove(*name);
-                draft.metadata.entry(rename(name)).or_insert_with(|| number.into());
+                draft.keep([(rename(name), number.into())]);
             }
         }
     }
 
     /// Keeps what is left, and every value of what came more than once, under the names that `rename` gives.
     pub(crate) fn keep(self, draft: &mut Draft, rename: impl Fn(&str) -> String) {
-        for (name, values) in self.repeated {
-            draft.metadata.entry(rename(&name)).or_insert_with(|| values.into());
-        }
-        for (name, value) in self.map.into_iter().filter(|(_, value)| !value.is_empty()) {
-            draft.metadata.entry(rename(&name)).or_insert(Value::String(value));
-        }
+        let Self { map, repeated, .. } = self;
+        let once = map.into_iter().filter(|(name, value)| !value.is_empty() && !repeated.contains_key(name));
+        draft.keep(once.map(|(name, value)| (rename(&name), Value::String(value))));
+        draft.keep(repeated.iter().map(|(name, values)| (rename(name), Value::from(values.clone()))));
     }
 }

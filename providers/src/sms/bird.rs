@@ -108,9 +108,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
         }
         None => draft = draft.ignored(element),
     }
-    for (name, value) in payload.into_iter().chain(event) {
-        draft.metadata.entry(snake_case(&name)).or_insert(value);
-    }
+    draft.keep(payload.into_iter().chain(event).map(|(name, value)| (snake_case(&name), value)));
     Ok(draft)
 }
 

@@ -112,9 +112,7 @@ fn read(mut parameters: Parameters, idempotency_token: Option<&str>) -> Draft {
     }
     parameters.keep_numbers(&mut draft, &["NumSegments", "NumMedia"], snake_case);
     parameters.keep(&mut draft, snake_case);
-    if let Some(token) = idempotency_token {
-        draft.metadata.insert("idempotency_token".to_owned(), Value::String(token.to_owned()));
-    }
+    draft.keep(idempotency_token.map(|token| ("idempotency_token".to_owned(), Value::String(token.to_owned()))));
     draft
 }
 

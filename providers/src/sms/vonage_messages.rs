@@ -146,9 +146,7 @@ fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason>
         }
         None => draft = draft.ignored(element),
     }
-    for (name, value) in map {
-        draft.metadata.entry(name).or_insert(value);
-    }
+    draft.keep(map);
     Ok(draft)
 }
 

@@ -89,6 +89,22 @@ fn what_comes_twice_is_kept_twice() {
 }
 
 #[test]
+fn a_field_whose_name_is_taken_gets_another() {
+    let read = message("twilio", &form("MessageSid=1&Body=x&From=%2B1+415+5551438&FromCity=A&from_city=B&from_raw=C"));
+    let metadata = metadata(&read);
+    for (name, value) in
+        [("from_city", "A"), ("from_city (1)", "B"), ("from_raw", "+1 415 5551438"), ("from_raw (2)", "C")]
+    {
+        assert_eq!(metadata[name], value, "{name}");
+    }
+    let read = message(
+        "vonage-messages",
+        &posted(&json!({ "message_uuid": "u", "text": "x", "from": "447700900001", "from_raw": 7 })),
+    );
+    assert_eq!(self::metadata(&read)["from_raw (1)"], 7);
+}
+
+#[test]
 fn a_text_without_an_id_is_a_message() {
     let texts = [
         ("twilio", form("From=%2B14155551438&To=72345&Body=hi")),

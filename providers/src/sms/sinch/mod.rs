@@ -161,7 +161,7 @@ fn message(mut event: Map<String, Value>, kind: &str) -> Draft {
     }
     draft.content.text.clone_from(&draft.text);
     draft.content.subject.clone_from(&draft.subject);
-    keep(&mut draft, event);
+    draft.keep(event);
     draft
 }
 
@@ -183,7 +183,7 @@ fn read_media(draft: &mut Draft, mut body: Map<String, Value>) {
         files::refer(draft, object::text(file, "url"), object::text(file, "content_type"), None);
     }
     // The media with their states: one that Sinch could not fetch has no URL.
-    keep(draft, body);
+    draft.keep(body);
 }
 
 /// What is neither message nor report, kept whole.
@@ -192,13 +192,6 @@ fn unknown(event: Map<String, Value>) -> Draft {
     let mut draft = Draft::new(Kind::AccountEvent);
     draft.metadata.insert("fields".to_owned(), Value::Object(event));
     draft.ignored(element)
-}
-
-/// Keeps what has no column: Sinch adds fields without notice.
-fn keep(draft: &mut Draft, fields: Map<String, Value>) {
-    for (name, value) in fields {
-        draft.metadata.entry(name).or_insert(value);
-    }
 }
 
 #[cfg(test)]

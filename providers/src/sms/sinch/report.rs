@@ -6,7 +6,7 @@
 use proto::Kind;
 use serde_json::{Map, Value};
 
-use super::{keep, unknown};
+use super::unknown;
 use crate::dedup::canonical_json;
 use crate::read::draft::Draft;
 use crate::read::{address, delivery, moment, object};
@@ -22,7 +22,7 @@ pub(super) fn of_recipient(mut event: Map<String, Value>) -> Draft {
     let (from, to) = (object::take(&mut event, "applied_originator"), object::take(&mut event, "recipient"));
     let batch = object::take(&mut event, "batch_id");
     let mut draft = status(&event, batch, to, from);
-    keep(&mut draft, event);
+    draft.keep(event);
     draft
 }
 
@@ -59,8 +59,7 @@ pub(super) fn of_batch(mut event: Map<String, Value>) -> Result<Vec<Result<Draft
                 id.extend(["code", "count"].map(|name| object::text(&state, name).unwrap_or_default()));
             }
             draft.content.element.clone_from(&element);
-            keep(&mut draft, state.clone());
-            keep(&mut draft, event.clone());
+            draft.keep(state.clone().into_iter().chain(event.clone()));
             drafts.push(Ok(draft));
         }
     }
