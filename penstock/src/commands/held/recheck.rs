@@ -24,7 +24,7 @@ pub(crate) struct Judge {
     /// One for each secret: what its holder would send.
     single: Vec<Keyring>,
     fingerprints: Fingerprints,
-    /// What the provider calls, without query; `None`: what the request's `Host` says.
+    /// What the provider calls, as it is configured; `None`: what the request's `Host` says.
     public_url: Option<String>,
     name: String,
 }
@@ -125,7 +125,10 @@ impl Judge {
             let host = host.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned());
             format!("http://{host}/v1/{}/{}", self.channel, self.name)
         });
-        query.map_or_else(|| url.clone(), |query| format!("{url}?{query}"))
+        // The query of the configured URL is what the provider signed where a proxy took it off.
+        let Some(query) = query else { return url };
+        let path = url.split_once('?').map_or(url.as_str(), |(path, _)| path);
+        format!("{path}?{query}")
     }
 }
 
@@ -147,8 +150,7 @@ fn fingerprints(config: &Config) -> Fingerprints {
 
 fn public_url(config: &Config, source: &Source) -> Option<String> {
     if let Some(whole) = &source.public_url {
-        let url = whole.as_str();
-        return Some(url.split_once('?').map_or(url, |(url, _)| url).to_owned());
+        return Some(whole.as_str().to_owned());
     }
     let base = config.gateway.public_url.as_ref()?;
     Some(format!("{}/v1/{}/{}", base.as_str(), source.channel, source.name))
@@ -281,6 +283,14 @@ mod tests {
             envelope.headers.push(("authorization".into(), stands.into_bytes()));
         };
         assert!(matches!(verdict(Channel::Webhook, "bearer", "right", "right", forged), Verdict::Wrong(_)));
+    }
+
+    #[test]
+    fn the_url_is_the_one_that_the_gateway_reckons_with() {
+        let whole = format!("{}\npublic_url = 'https://in.example/x?t=1'", source("sms", "twilio", "right"));
+        let judge = Judge::new(&config(&whole), Channel::Sms, "s").unwrap();
+        assert_eq!(judge.url(&[], None), "https://in.example/x?t=1");
+        assert_eq!(judge.url(&[], Some("t=1&a=2")), "https://in.example/x?t=1&a=2");
     }
 
     #[test]
