@@ -97,7 +97,8 @@ impl Intake<'_> {
     /// What is stored: everything that came, credentials replaced.
     pub fn into_message(mut self, verified: Verified) -> (RawEnvelope, Bytes) {
         let fingerprints = &self.state.table.fingerprints;
-        fingerprints.redact_headers(&mut self.pairs, &self.source.secret_headers);
+        let signatures = self.source.signature_headers(&self.request(""));
+        fingerprints.redact_headers(&mut self.pairs, &self.source.secret_headers, signatures);
         let parameters = self.source.adapter.secret_parameters();
         let query = self.head.uri.query().map(|query| fingerprints.redact_query(query, parameters).into_owned());
         let envelope = RawEnvelope {

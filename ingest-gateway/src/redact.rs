@@ -1,7 +1,8 @@
 //! Replaces credentials by a keyed fingerprint before anything is stored: two requests with the same credential can be
 //! told to have had it, and a held one can be checked against today's secrets, and nobody can read it back.
 //!
-//! Signatures stay as they are: they are no secrets, and a replay may want to look at them.
+//! Signatures stay as they are: they are no secrets, and a held request is judged by them again. Where one is in a header
+//! that usually holds a credential, its adapter says so, request by request.
 
 use std::borrow::Cow;
 
@@ -34,11 +35,13 @@ impl Fingerprints {
         format!("fp:{}", hash.to_hex().get(..16).unwrap_or_default())
     }
 
-    /// Replaces the values of credential headers: the well-known ones and `secret`, compared without case.
-    pub fn redact_headers(&self, headers: &mut [Pair], secret: &[String]) {
+    /// Replaces the values of credential headers: `secret` and the well-known ones, but for those of the latter that are
+    /// `signatures`. Names are compared without case.
+    pub fn redact_headers(&self, headers: &mut [Pair], secret: &[String], signatures: &[&str]) {
         for (name, value) in headers {
             let named = |known: &str| name.eq_ignore_ascii_case(known);
-            if ALWAYS.iter().any(|known| named(known)) || secret.iter().any(|known| named(known)) {
+            let well_known = ALWAYS.iter().any(|known| named(known)) && !signatures.iter().any(|known| named(known));
+            if well_known || secret.iter().any(|known| named(known)) {
                 *value = self.of(value).into_bytes();
             }
         }
@@ -98,11 +101,24 @@ mod tests {
             pair("X-Hub-Signature-256", "sha256=abc"),
             pair("authorization", "Bearer canary again"),
         ];
-        fingerprints().redact_headers(&mut headers, &["x-api-key".to_owned()]);
+        fingerprints().redact_headers(&mut headers, &["x-api-key".to_owned()], &[]);
         let text = format!("{:?}", headers.iter().map(|(_, value)| String::from_utf8_lossy(value)).collect::<Vec<_>>());
         assert!(!text.contains("canary"), "{text}");
         assert!(text.contains("sha256=abc"));
         assert_eq!(headers.iter().filter(|(_, value)| value.starts_with(b"fp:")).count(), 5);
+    }
+
+    #[test]
+    fn a_signature_is_kept_where_a_credential_usually_is_and_no_other_header_is() {
+        let headers = ["Authorization", "Cookie", "x-api-key"].map(|name| (name.to_owned(), b"canary".to_vec()));
+        let redact = |signatures: &[&str]| {
+            let mut headers = headers.clone();
+            fingerprints().redact_headers(&mut headers, &["x-api-key".to_owned()], signatures);
+            headers.map(|(_, value)| value == b"canary")
+        };
+        assert_eq!(redact(&["authorization"]), [true, false, false]);
+        // What is named a secret is none the less one.
+        assert_eq!(redact(&["x-api-key"]), [false, false, false]);
     }
 
     #[test]

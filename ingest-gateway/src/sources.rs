@@ -60,6 +60,11 @@ impl Source {
         self.adapter.authenticate(request, &self.keyring, &self.scheme, now)
     }
 
+    /// The headers of a request that hold a signature where a credential usually is.
+    pub fn signature_headers(&self, request: &Request<'_>) -> &'static [&'static str] {
+        self.adapter.signature_headers(request, &self.scheme)
+    }
+
     /// Answers a request that delivers nothing and only asks.
     pub fn handshake(&self, request: &Request<'_>) -> Option<Handshake> {
         self.adapter.handshake(request, self.verify_token.as_ref().map(ExposeSecret::expose_secret))

@@ -81,6 +81,8 @@ struct Moving {
     /// The run, on a replay.
     run: Option<String>,
     plan: Plan,
+    /// Why a letter that it needs cannot be published now.
+    held_up: Option<String>,
 }
 
 /// What must be stored before a request is done.
@@ -173,7 +175,7 @@ impl Normalizer {
         let (channel, source) = place(delivery.subject());
         let run = delivery.header(header::REPLAY).map(str::to_owned);
         match self.plan(&delivery, channel, &source, sources).await {
-            Ok(plan) => Some(Moving { delivery, channel, source, run, plan }),
+            Ok(plan) => Some(Moving { delivery, channel, source, run, plan, held_up: None }),
             Err(why) => {
                 let sequence = delivery.info().stream_sequence;
                 warn!(sequence, channel = channel.as_str(), %source, why, "a request cannot be read now; again");
@@ -214,7 +216,7 @@ impl Normalizer {
         let stored: Vec<Vec<_>> =
             moving.iter().map(|moving| stored.by_ref().take(moving.plan.records.len()).collect()).collect();
         for (moving, stored) in moving.iter_mut().zip(&stored) {
-            moving.refuse(stored);
+            moving.held_up = self.refuse(moving, stored).await.err();
         }
 
         let letters: Vec<(&Moving, &Letter)> =
@@ -327,6 +329,25 @@ impl Normalizer {
         if reference.fits(&body) { Ok(body) } else { Err(NotNow::Never(Unreadable::NoBody)) }
     }
 
+    /// A dead letter for each record that the broker will never take, with the request as it was delivered. It refers to
+    /// the request's body where that is in `BODIES`, and the body was read and let go of before.
+    async fn refuse(&self, moving: &mut Moving, stored: &[Result<Published, PublishError>]) -> Result<(), String> {
+        let mut letters = Vec::new();
+        for (record, answer) in moving.plan.records.iter().zip(stored) {
+            if let Err(error @ PublishError::Unacceptable(_)) = answer {
+                error!(id = %record.envelope.record, %error, "the broker will never take this record: to the DLQ");
+                letters.push(Letter { envelope: of_refused(&record.envelope, &error.to_string()), body: None });
+            }
+        }
+        let envelope = RawEnvelope::read(&Headers(&moving.delivery)).ok().filter(|_| !letters.is_empty());
+        if let Some((id, reference)) = envelope.and_then(|envelope| Some((envelope.id, envelope.body?))) {
+            let body = self.nats.get_body(payload(id, reference)).await.map_err(|error| error.to_string())?;
+            self.put(id, reference, &body).await?;
+        }
+        moving.plan.letters.append(&mut letters);
+        Ok(())
+    }
+
     /// A message is never older than the last copy of the payload it refers to; so before a dead letter.
     async fn renew(&self, request: &RawRequest) -> Result<(), String> {
         match request.envelope.body {
@@ -348,13 +369,14 @@ impl Normalizer {
         buried: &[Result<Published, PublishError>],
         failures: &mut Failures,
     ) -> Settled {
-        let Moving { delivery, channel, source, plan, .. } = moving;
+        let Moving { delivery, channel, source, plan, held_up, .. } = moving;
         let records = stored.iter().filter_map(|answer| answer.as_ref().err());
         // What is refused for good has a letter instead. A letter whose subject is taken is there already.
         let records = records.filter(|error| !matches!(error, PublishError::Unacceptable(_)));
         let letters_failed = buried.iter().filter_map(|answer| answer.as_ref().err());
         let letters_failed = letters_failed.filter(|error| !matches!(error, PublishError::SubjectTaken));
-        if let Some(error) = records.chain(letters_failed).next() {
+        let failed = records.chain(letters_failed).next();
+        if let Some(error) = held_up.or_else(|| failed.map(ToString::to_string)) {
             failures.note(error);
             self.metrics.count(channel, &source, Outcome::Retried);
             let wait = if self.shutdown.is_cancelled() { Duration::ZERO } else { AGAIN };
@@ -368,20 +390,6 @@ impl Normalizer {
             self.metrics.count(channel, &source, outcome);
         }
         delivery.ack()
-    }
-}
-
-impl Moving {
-    /// A dead letter for each record that the broker will never take.
-    fn refuse(&mut self, stored: &[Result<Published, PublishError>]) {
-        for (record, answer) in self.plan.records.iter().zip(stored) {
-            if let Err(error @ PublishError::Unacceptable(_)) = answer {
-                error!(id = %record.envelope.record, %error, "the broker will never take this record: to the DLQ");
-                self.plan
-                    .letters
-                    .push(Letter { envelope: of_refused(&record.envelope, &error.to_string()), body: None });
-            }
-        }
     }
 }
 
@@ -430,9 +438,9 @@ struct Failures {
 }
 
 impl Failures {
-    fn note(&mut self, error: &PublishError) {
+    fn note(&mut self, error: String) {
         self.requests += 1;
-        self.first.get_or_insert_with(|| error.to_string());
+        self.first.get_or_insert(error);
     }
 
     fn tell(self) {

@@ -63,6 +63,13 @@ pub trait Adapter: Sync + fmt::Debug {
         Vec::new()
     }
 
+    /// Those of `Authorization`, `Proxy-Authorization` and `Cookie` whose value in this very request is a signature over
+    /// it, and no credential: who reads it can send nothing else with it, and without it nobody could judge the request
+    /// again. Called with requests that nobody has verified, so the value has to show by itself that it is one.
+    fn signature_headers(&self, _request: &Request<'_>, _scheme: &Scheme) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The request headers that hold the provider's own id of what it sends: two requests that differ in one of them are
     /// two, however equal the rest is.
     fn identity_headers(&self) -> &'static [&'static str] {

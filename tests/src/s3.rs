@@ -57,10 +57,7 @@ impl S3 {
         command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &self.port.to_string()]);
         command.env("PYTHONPATH", &self.modules);
         self.child = Some(Child::start("moto", &mut command, &self.log, Signal::SIGKILL));
-        eventually(START, "the S3 server answers", async || {
-            Request::get("/").send(&self.url).await.map(drop)
-        })
-        .await;
+        eventually(START, "the S3 server answers", async || Request::get("/").send(&self.url).await.map(drop)).await;
     }
 
     /// Freezes it: it takes connections, and answers nothing.

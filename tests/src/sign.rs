@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::Request;
 use crate::time::unix_seconds;
@@ -66,6 +66,18 @@ pub fn github_request(secret: &str, source: &str, delivery: &str, body: &str) ->
         .header("X-GitHub-Event", "issues")
         .header("X-GitHub-Delivery", delivery)
         .header("X-Hub-Signature-256", format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
+}
+
+/// Vonage's Messages API: a JSON Web Token in `Authorization`, under HMAC-SHA256, with the hash of the body.
+pub fn vonage_messages_request(secret: &str, source: &str, body: &str) -> Request {
+    let hash = hex::encode(Sha256::digest(body.as_bytes()));
+    let claims = format!(r#"{{"iss":"Vonage","iat":{},"jti":"5b2e","payload_hash":"{hash}"}}"#, unix_seconds());
+    let [header, claims] = [r#"{"alg":"HS256","typ":"JWT"}"#, &claims].map(|text| URL_SAFE_NO_PAD.encode(text));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
+    mac.update(format!("{header}.{claims}").as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    Request::json(format!("/v1/sms/{source}"), body)
+        .header("Authorization", format!("Bearer {header}.{claims}.{signature}"))
 }
 
 /// `application/x-www-form-urlencoded`, with everything escaped that may be.

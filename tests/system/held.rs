@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tests::config::{self, GITHUB, TWILIO};
-use tests::sign::{github_request, twilio_request};
+use tests::sign::{github_request, twilio_request, vonage_messages_request};
 use tests::{Pipeline, Request, Role};
 
 use crate::journey::security_headers;
@@ -52,18 +52,20 @@ async fn an_unsigned_request_over_the_inline_limit_is_not_held() {
 #[tokio::test]
 async fn what_was_held_is_let_in_when_it_fits_today_s_secrets() {
     let sources = |token: &str| {
-        config::with_sources([config::source(
-            "sms",
-            "twilio",
-            "held",
-            &format!("secrets = [{{ value = \"{token}\" }}]\n"),
-        )])
+        let secrets = format!("secrets = [{{ value = \"{token}\" }}]\n");
+        let source = |provider: &str, name: &str| config::source("sms", provider, name, &secrets);
+        config::with_sources([source("twilio", "held"), source("vonage-messages", "held-token")])
     };
     let mut pipeline = Pipeline::by_hand(&sources("mistyped-in-our-configuration"), &Role::ALL).await;
     let real = pipeline.post(&twilio_request(TWILIO, "held", &FIELDS)).await;
     let forged =
         pipeline.post(&twilio_request("nobody's token", "held", &[("MessageSid", "SM2"), ("Body", "forged")])).await;
-    assert_eq!((real.json()["status"].as_str(), forged.json()["status"].as_str()), (Some("held"), Some("held")));
+    // A signature in the place of a credential is none the less one.
+    let text = r#"{"message_uuid": "u-1", "message_type": "text", "text": "held back"}"#;
+    let token = pipeline.post(&vonage_messages_request(TWILIO, "held-token", text)).await;
+    for answer in [&real, &forged, &token] {
+        assert_eq!(answer.json()["status"], "held", "{answer}");
+    }
 
     std::fs::write(pipeline.config(), sources(TWILIO)).unwrap();
     for role in [Role::Normalizer, Role::Gateway] {
@@ -74,8 +76,10 @@ async fn what_was_held_is_let_in_when_it_fits_today_s_secrets() {
     // It ends with 1 where something stays.
     let output = pipeline.try_command(&["held", "release", "--all"]).await;
     assert!(!output.status.success(), "{output:?}");
-    let row = pipeline.row("messages", real.id()).await;
-    assert_eq!((&row["verified"], &row["text"]), (&"yes".into(), &"held back".into()), "{row:#}");
+    for answer in [&real, &token] {
+        let row = pipeline.row("messages", answer.id()).await;
+        assert_eq!((&row["verified"], &row["text"]), (&"yes".into(), &"held back".into()), "{row:#}");
+    }
     pipeline.settled().await;
     assert!(pipeline.database.of_request("messages", forged.id()).await.is_empty());
     assert_eq!(pipeline.broker.count("HELD", "held.sms.held").await, 1, "what does not fit stays");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use proto::canonical::SCHEMA_VERSION;
 use proto::envelope::Pairs;
 use proto::subject::{self, SourceName};
@@ -207,6 +208,41 @@ async fn a_newer_schema_waits_for_a_newer_persister() {
     let left = waiting["num_ack_pending"].as_u64().unwrap() + waiting["num_pending"].as_u64().unwrap();
     assert_eq!(left, 1, "it waits: {waiting:#}");
     pipeline.may_be_unsettled();
+}
+
+/// Changes a property of a stream behind everybody's back.
+async fn alter(pipeline: &Pipeline, stream: &str, property: &str, value: u64) {
+    let mut config = pipeline.broker.stream(stream).await["config"].clone();
+    config[property] = value.into();
+    pipeline.broker.api(&format!("STREAM.UPDATE.{stream}"), config).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_letter_for_what_the_broker_refuses_has_the_body_put_again_before_it() {
+    let source = config::source("webhook", "none", "poison", config::UNLIMITED);
+    let roles = [Role::Gateway, Role::Normalizer];
+    let mut pipeline = Pipeline::by_hand(&config::with_sources([source]), &roles).await;
+    pipeline.may_be_unsettled();
+    // No record fits, whatever its payload is; and what BODIES had before this it stores again.
+    alter(&pipeline, "CANONICAL", "max_msg_size", 100).await;
+    let forgets = Duration::from_millis(100);
+    alter(&pipeline, "BODIES", "duplicate_window", 100_000_000).await;
+
+    pipeline.role(Role::Normalizer).child().signal(Signal::SIGSTOP);
+    let request = tests::Request::post("/v1/webhook/poison", vec![7; 600 * 1024]);
+    let request = request.header("content-type", "application/octet-stream");
+    let id = pipeline.post(&request).await.accepted();
+    let body = format!("body.{id}");
+    assert_eq!(pipeline.broker.count("BODIES", &body).await, 2, "two chunks");
+    tokio::time::sleep(2 * forgets).await;
+    pipeline.role(Role::Normalizer).child().signal(Signal::SIGCONT);
+
+    eventually(SOON, "a dead letter for the record", async || {
+        let found = pipeline.broker.count("DLQ", "dlq.normalizer.webhook.poison.*").await;
+        ensure(found == 1, || format!("{found} dead letters"))
+    })
+    .await;
+    assert_eq!(pipeline.broker.count("BODIES", &body).await, 4, "the letter is not older than the body it refers to");
 }
 
 #[tokio::test]

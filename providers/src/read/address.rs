@@ -1,5 +1,10 @@
 //! Addresses in the form in which two of them can be compared.
 
+use proto::{Party, Recipient};
+use serde_json::Value;
+
+use super::draft::Draft;
+
 /// An e-mail address with its domain in lower case; anything else as it is, without the space around it.
 pub(crate) fn email(text: &str) -> Option<String> {
     let text = text.trim();
@@ -17,11 +22,33 @@ pub(crate) fn phone(text: &str) -> Option<String> {
     international.and_then(e164).or_else(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
 }
 
-/// As [`phone`], for a provider that always begins with the country and leaves the `+` out.
+/// As [`phone`], for a provider that always begins with the country and leaves the `+` out. What has fewer digits than
+/// any number with its country is a short code.
 pub(crate) fn international(text: &str) -> Option<String> {
-    let text = text.trim();
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    e164(digits).or_else(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+    e164(text.trim()).or_else(|| phone(text))
+}
+
+/// The address as it is, where it is that of an account and no number.
+pub(crate) fn account(text: &str) -> Option<String> {
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Fills in who wrote to whom, each read by `address`, and keeps what was written where it is not the same.
+pub(crate) fn parties(
+    draft: &mut Draft,
+    from: Option<String>,
+    to: Option<String>,
+    address: impl Fn(&str) -> Option<String>,
+) {
+    for (name, written) in [("from_raw", &from), ("to_raw", &to)] {
+        if let Some(written) = written.as_ref().filter(|written| address(written).as_ref() != Some(*written)) {
+            draft.metadata.insert(name.to_owned(), Value::String(written.clone()));
+        }
+    }
+    draft.sender = from.as_deref().and_then(&address).map(Party::of);
+    draft.recipients = to.as_deref().and_then(&address).map(Recipient::to).into_iter().collect();
+    draft.content.sender = from;
+    draft.content.recipients = to.into_iter().collect();
 }
 
 /// E.164 of what stands behind the `+`, if it is such a number.
@@ -55,10 +82,10 @@ mod tests {
 
     #[test]
     fn a_number_that_always_has_its_country_needs_no_plus() {
-        for text in ["14155551438", "+1 415-555-1438", " 1 (415) 555 1438 "] {
+        for text in ["14155551438", "+1 415-555-1438", " 1 (415) 555 1438 ", "0014155551438"] {
             assert_eq!(international(text).unwrap(), "+14155551438");
         }
-        for text in ["12345", "0123456789", "120363041234567890", "US.13491208655302741918"] {
+        for text in ["12345", "0123456789", "120363041234567890", "US.13491208655302741918", "ACME"] {
             assert_eq!(international(text).unwrap(), text);
         }
         assert_eq!(international(" "), None);

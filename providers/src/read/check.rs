@@ -1,5 +1,6 @@
 //! What the gateway can say about a body at a glance. It reads JSON for its syntax only and keeps nothing of it.
 
+use http::Method;
 use serde::de::IgnoredAny;
 
 use super::body::{Packing, packing, unpacks_to_more};
@@ -14,6 +15,14 @@ pub(crate) fn not_empty(request: &Request<'_>, max_body: u64) -> Result<(), BadR
         Packing::Gzip if unpacks_to_more(request.body, max_body) => Err(BadRequest::TooLarge),
         Packing::Plain | Packing::Gzip => Ok(()),
     }
+}
+
+/// The parameters of a GET are in its query, which must be there; those of any other request as [`well_formed`] says.
+pub(crate) fn parameters(request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
+    if request.method != Method::GET {
+        return well_formed(request, max_body);
+    }
+    if request.query.is_none_or(str::is_empty) { Err(BadRequest::Empty) } else { Ok(()) }
 }
 
 /// A body must be there and be what its `Content-Type` says, as far as that can be seen in what is not packed.

@@ -138,6 +138,20 @@ impl Draft {
         hex
     }
 
+    /// Keeps what has no column in the metadata; under another name where its own is taken.
+    pub(crate) fn keep(&mut self, fields: impl IntoIterator<Item = (String, Value)>) {
+        // Counts over all of them, so that a thousand fields of one name do not try a thousand each.
+        let mut taken = 0_usize;
+        for (name, value) in fields {
+            let mut free = name.clone();
+            while self.metadata.contains_key(&free) {
+                taken += 1;
+                free = format!("{name} ({taken})");
+            }
+            self.metadata.insert(free, value);
+        }
+    }
+
     /// Notes what reading the JSON of the request had to do, of which this record may be a part: it is said of the record
     /// only where it shows there.
     pub(crate) fn note_json(&mut self, notes: json::Notes) {

@@ -90,6 +90,12 @@ pub(crate) fn id(bytes: &[u8], now: Millis) -> String {
     hash.chars().take(32).collect()
 }
 
+/// Whether this is a token with a claim that is the hash of these bytes, whoever made it.
+pub(crate) fn states_hash(token: &str, claim: &str, bytes: &[u8]) -> bool {
+    let [_, claims, _] = *token.splitn(4, '.').collect::<Vec<_>>() else { return false };
+    object(claims).is_ok_and(|claims| claims.get(claim).and_then(Value::as_str) == Some(&hash(bytes)))
+}
+
 fn object(text: &str) -> Result<Map<String, Value>, Flaw> {
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Flaw::Malformed)?;
     serde_json::from_slice(&bytes).map_err(|_| Flaw::Malformed)
@@ -193,6 +199,22 @@ mod tests {
         assert_eq!(flaw(&format!("{head}.{}", tail.get(2..).unwrap_or_default())), Some(Flaw::Malformed));
         assert_eq!(flaw(&format!("{head}.{}", URL_SAFE_NO_PAD.encode([0; 32]))), Some(Flaw::Mismatch));
         assert_eq!(flaw(&format!("{head}.")), Some(Flaw::Mismatch));
+    }
+
+    #[test]
+    fn a_token_that_says_nothing_of_these_bytes_is_no_signature_of_them() {
+        let stating = |claims: Value| sign(&claims, &keyring()).unwrap();
+        let states = |token: &str| states_hash(token, "h", b"body");
+        assert!(states(&stating(json!({ "h": hash(b"body") }))));
+        for claims in
+            [json!({}), json!({ "h": hash(b"other") }), json!({ "h": 1 }), json!([]), json!({ "i": hash(b"body") })]
+        {
+            assert!(!states(&stating(claims.clone())), "{claims}");
+        }
+        let good = stating(json!({ "h": hash(b"body") }));
+        for text in ["", "a.b.c", "secret", &format!("{good}.x"), &good.replace('.', ":")] {
+            assert!(!states(text), "{text}");
+        }
     }
 
     #[test]

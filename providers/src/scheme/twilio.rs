@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::mac;
 use crate::adapter::Signed;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, KeyringError};
+use crate::read::parameters::Place;
 use crate::read::{form, media};
 use crate::request::Request;
 use crate::settings::{Algorithm, Encoding, Scheme};
@@ -25,14 +26,13 @@ const BODY_HASH: &str = "bodySHA256";
 pub(crate) fn authenticate(request: &Request<'_>, keyring: &Keyring, scheme: &Scheme) -> Result<usize, Flaw> {
     let given = mac::decode(Encoding::Base64, request.single(SIGNATURE)?)?;
     let algorithm = algorithm(request, scheme)?;
-    let suffix = match kind(request) {
-        Kind::Query => Vec::new(),
-        Kind::Form => parameters(request.body)?,
-        Kind::Json => {
+    let suffix = match place_of(request).ok_or(Flaw::Unbound)? {
+        Place::Query => Vec::new(),
+        Place::Form => parameters(request.body)?,
+        Place::Json => {
             body_is_bound(request)?;
             Vec::new()
         }
-        Kind::Other => return Err(Flaw::Unbound),
     };
     let mut candidates = urls(request.url).into_iter();
     let fits = candidates.find_map(|url| mac::fitting(keyring, algorithm, &[url.as_bytes(), &suffix], &given).ok());
@@ -45,14 +45,14 @@ pub(crate) fn sign(request: &Request<'_>, keyring: &Keyring, scheme: &Scheme) ->
     let mut url = without_fragment(request.url).to_owned();
     let mut query = None;
     let mut suffix = Vec::new();
-    match kind(request) {
-        Kind::Form => suffix = parameters(request.body).ok()?,
-        Kind::Json if body_hash(request).is_none() => {
+    match place_of(request)? {
+        Place::Form => suffix = parameters(request.body).ok()?,
+        Place::Json if body_hash(request).is_none() => {
             let piece = format!("{BODY_HASH}={}", hex::encode(Sha256::digest(request.body)));
             url = format!("{url}{}{piece}", if url.contains('?') { '&' } else { '?' });
             query = Some(piece);
         }
-        Kind::Query | Kind::Json | Kind::Other => {}
+        Place::Query | Place::Json => {}
     }
     let algorithm = scheme.algorithm.unwrap_or(Algorithm::Sha1);
     let mac = mac::compute(algorithm, key, &[url.as_bytes(), &suffix]);
@@ -64,42 +64,37 @@ pub(crate) fn sign(request: &Request<'_>, keyring: &Keyring, scheme: &Scheme) ->
     Some(signed)
 }
 
-/// Where the parameters of a request are; the reading of records follows it, so that nothing unsigned is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// In the query.
-    Query,
-    /// In the body, as a form.
-    Form,
-    /// In the body, as JSON.
-    Json,
-    /// In a body that nothing binds.
-    Other,
-}
-
-/// As [`Kind`] says, from method and media type.
-pub(crate) fn kind_of(method: &str, content_type: Option<&str>) -> Kind {
+/// Where the parameters of a request are, by method and media type; `None` where nothing binds them. The reading of
+/// records follows it, so that nothing unsigned is read.
+pub(crate) fn place(method: &str, content_type: Option<&str>) -> Option<Place> {
     if method == Method::GET.as_str() {
-        return Kind::Query;
+        return Some(Place::Query);
     }
-    match content_type.map(media::essence) {
-        None => Kind::Form,
-        Some(essence) if essence.eq_ignore_ascii_case(media::FORM) => Kind::Form,
-        Some(essence) if essence.eq_ignore_ascii_case(media::JSON) => Kind::Json,
-        Some(_) => Kind::Other,
+    match content_type {
+        None => Some(Place::Form),
+        Some(value) if media::is(value, media::FORM) => Some(Place::Form),
+        Some(value) if media::is(value, media::JSON) => Some(Place::Json),
+        Some(_) => None,
     }
 }
 
-fn kind(request: &Request<'_>) -> Kind {
-    kind_of(request.method.as_str(), request.content_type())
+fn place_of(request: &Request<'_>) -> Option<Place> {
+    place(request.method.as_str(), request.content_type())
+}
+
+/// Refuses the algorithms that Twilio does not have.
+pub(crate) fn known_algorithm(scheme: &Scheme) -> Result<(), KeyringError> {
+    match scheme.algorithm.map(word) {
+        Some(None) => Err(KeyringError::UnfitSetting { setting: "algorithm", expected: "`sha1` or `sha256`" }),
+        Some(Some(_)) | None => Ok(()),
+    }
 }
 
 fn word(algorithm: Algorithm) -> Option<&'static str> {
     match algorithm {
-        Algorithm::Md5Hash | Algorithm::Md5 => None,
         Algorithm::Sha1 => Some("HMAC_SHA1"),
         Algorithm::Sha256 => Some("HMAC_SHA256"),
-        Algorithm::Sha512 => Some("HMAC_SHA512"),
+        Algorithm::Md5Hash | Algorithm::Md5 | Algorithm::Sha512 => None,
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! The body of a state is inferred from that of a message, which alone is documented: what is not there is not needed.
 
+use bytes::Bytes;
 use http::Method;
-use proto::canonical::StatusFields;
-use proto::{Attachment, Channel, Kind, Millis, Party, Recipient};
-use serde_json::Value;
+use proto::{Channel, Kind, Millis, Party, Recipient};
+use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
@@ -13,7 +13,7 @@ use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::names::snake_case;
-use crate::read::{body, check, json, media, moment, msisdn};
+use crate::read::{address, body, check, delivery, files, json, media, object};
 use crate::record::{BadReason, Identity, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
 use crate::scheme::messagebird as scheme;
@@ -77,70 +77,50 @@ impl Adapter for Bird {
     }
 }
 
-/// Which way a message went.
-enum Way {
-    In,
-    Out,
-}
-
 fn read(raw: &RawRequest, settings: &SourceSettings) -> Result<Draft, BadReason> {
     let mut draft = Draft::new(Kind::Message);
     if raw.body.is_empty() {
         return Ok(draft.ignored(Vec::new()));
     }
     let json = json::read(&body::unpacked(raw, settings)?)?;
-    let Value::Object(event) = json.value else { return Err(BadReason::NotAnObject) };
-    let event = Value::Object(event);
+    let element = Bytes::from(canonical_json(&json.value));
+    let Value::Object(mut event) = json.value else { return Err(BadReason::NotAnObject) };
     draft.note_json(json.notes);
-    draft.content.element = canonical_json(&event).into();
-    let name = event.get("event").and_then(Value::as_str).unwrap_or_default();
-    let payload = event.get("payload").filter(|payload| payload.is_object());
-    draft.provider_message_id = payload.and_then(|payload| text(payload, "id"));
-    match payload.and_then(|payload| Some((payload, way(name, payload)?))) {
-        Some((payload, Way::In)) => read_message(&mut draft, payload),
-        Some((payload, Way::Out)) => read_status(&mut draft, payload),
-        None => {
-            let element = std::mem::take(&mut draft.content.element);
-            draft = draft.ignored(element);
+    let mut payload = match event.remove("payload") {
+        Some(Value::Object(payload)) => payload,
+        other => {
+            event.extend(other.map(|other| ("payload".to_owned(), other)));
+            Map::new()
         }
-    }
-    draft.metadata.insert("event".to_owned(), Value::String(name.to_owned()));
-    // What has a column is not told twice.
-    let told: &[&str] = match draft.status {
-        Some(_) => &["id", "sender", "receiver", "status", "lastStatusAt"],
-        None => &["id", "sender", "receiver", "createdAt"],
     };
-    for (name, value) in payload.and_then(Value::as_object).into_iter().flatten() {
-        if !told.contains(&name.as_str()) {
-            draft.metadata.entry(snake_case(name)).or_insert_with(|| value.clone());
-        }
-    }
-    Ok(draft)
-}
-
-fn way(event: &str, payload: &Value) -> Option<Way> {
-    match event.rsplit('.').next() {
-        Some("inbound") => Some(Way::In),
-        Some("outbound") => payload.get("status").map(|_| Way::Out),
+    draft.provider_message_id = object::take(&mut payload, "id");
+    let status = match event.get("event").and_then(Value::as_str).and_then(|event| event.rsplit('.').next()) {
+        Some("inbound") if !payload.is_empty() => Some(None),
+        Some("outbound") => object::take(&mut payload, "status").map(Some),
         _ => None,
+    };
+    match status {
+        Some(status) => {
+            draft.content.element = element;
+            read_parties(&mut draft, &payload);
+            match status {
+                Some(status) => read_status(&mut draft, status, &mut payload),
+                None => read_message(&mut draft, &mut payload),
+            }
+        }
+        None => draft = draft.ignored(element),
     }
-}
-
-fn text(value: &Value, name: &str) -> Option<String> {
-    value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-fn moment_of(payload: &Value, names: &[&str]) -> Option<Millis> {
-    names.iter().find_map(|name| moment::read(payload.get(name)?.as_str()?))
+    draft.keep(payload.into_iter().chain(event).map(|(name, value)| (snake_case(&name), value)));
+    Ok(draft)
 }
 
 /// What a contact is known by, as Bird writes it.
 fn written(contact: &Value) -> Option<String> {
-    text(contact, "identifierValue")
+    object::text(contact.as_object()?, "identifierValue")
 }
 
 /// The contacts of one side; a connector is our own account, and has no number here.
-fn contacts(payload: &Value, side: &str) -> Vec<Value> {
+fn contacts(payload: &Map<String, Value>, side: &str) -> Vec<Value> {
     let Some(side) = payload.get(side) else { return Vec::new() };
     let many = side.get("contacts").and_then(Value::as_array).cloned().unwrap_or_default();
     let one = side.get("contact").cloned();
@@ -149,13 +129,13 @@ fn contacts(payload: &Value, side: &str) -> Vec<Value> {
 
 fn address(contact: &Value) -> Option<String> {
     let written = written(contact)?;
-    match text(contact, "identifierKey").as_deref() {
-        None | Some("phonenumber") => msisdn::phone(&written),
-        Some(_) => Some(written),
+    match contact.get("identifierKey").and_then(Value::as_str) {
+        None | Some("phonenumber") => address::international(&written),
+        Some(_) => address::account(&written),
     }
 }
 
-fn read_parties(draft: &mut Draft, payload: &Value) {
+fn read_parties(draft: &mut Draft, payload: &Map<String, Value>) {
     let (from, to) = (contacts(payload, "sender"), contacts(payload, "receiver"));
     let from = from.first();
     draft.sender = from.and_then(address).map(Party::of);
@@ -172,42 +152,30 @@ fn read_parties(draft: &mut Draft, payload: &Value) {
     }
 }
 
-/// It comes repeated and out of order: the id, the state and the recipients tell it from others.
-fn read_status(draft: &mut Draft, payload: &Value) {
-    read_parties(draft, payload);
-    draft.kind = Kind::Status;
-    draft.sent_at = moment_of(payload, &["lastStatusAt", "updatedAt", "createdAt"]);
-    let status = text(payload, "status").unwrap_or_default();
-    if let Some(id) = draft.provider_message_id.clone() {
-        let recipients = draft.content.recipients.iter().cloned();
-        draft.identity = Identity::Provided([id, status.clone()].into_iter().chain(recipients).collect());
-    }
-    let recipient = draft.recipients.first().and_then(|recipient| recipient.address.clone());
-    draft.status = Some(StatusFields { status, occurred_at: draft.sent_at, recipient, error_code: None });
+fn read_status(draft: &mut Draft, status: String, payload: &mut Map<String, Value>) {
+    let times = ["lastStatusAt", "updatedAt", "createdAt"];
+    draft.sent_at = times.iter().find_map(|name| object::take_moment(payload, name));
+    delivery::fill(draft, status, None);
 }
 
-fn read_message(draft: &mut Draft, payload: &Value) {
-    read_parties(draft, payload);
+fn read_message(draft: &mut Draft, payload: &mut Map<String, Value>) {
     draft.identity = draft.provider_message_id.clone().map_or(Identity::None, |id| Identity::Provided(vec![id]));
-    draft.sent_at = moment_of(payload, &["createdAt"]);
+    draft.sent_at = object::take_moment(payload, "createdAt");
     let Some(body) = payload.get("body") else { return };
     // The body has its content under the name of its type.
-    if let Some(content) = text(body, "type").and_then(|kind| body.get(kind)) {
+    let kind = body.get("type").and_then(Value::as_str).unwrap_or_default();
+    if let Some(content) = body.get(kind).and_then(Value::as_object) {
         draft.text = content.get("text").and_then(Value::as_str).map(str::to_owned);
-        draft.html = text(content, "html");
+        draft.html = object::text(content, "html");
         let lists = ["images", "files"].into_iter().filter_map(|name| content.get(name)?.as_array());
-        for file in lists.flatten().take(FILES) {
-            let location = text(file, "mediaUrl");
-            draft.content.attachments.extend(location.clone());
-            draft.attachments.push(Attachment {
-                filename: text(file, "filename"),
-                content_type: text(file, "contentType"),
-                size: None,
-                blake3: None,
-                disposition: Some("attachment".to_owned()),
-                content_id: None,
-                location,
-            });
+        for file in lists.flatten().filter_map(Value::as_object) {
+            if draft.attachments.len() == FILES {
+                // All of them are in `metadata.body`.
+                draft.notes.note("attachments", "too_many");
+                break;
+            }
+            let text = |name| object::text(file, name);
+            files::refer(draft, text("mediaUrl"), text("contentType"), text("filename"));
         }
     }
     draft.content.text.clone_from(&draft.text);

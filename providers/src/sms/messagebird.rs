@@ -4,9 +4,7 @@
 //! published any more: it is taken for one that does not come back.
 
 use http::Method;
-use proto::canonical::StatusFields;
 use proto::{Channel, Kind, Millis};
-use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
@@ -14,7 +12,7 @@ use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::names::snake_case;
 use crate::read::parameters::{self, Parameters, Place};
-use crate::read::{check, media, moment, msisdn};
+use crate::read::{address, check, delivery, media};
 use crate::record::{Identity, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
 use crate::scheme::messagebird as scheme;
@@ -83,44 +81,31 @@ impl Adapter for MessageBird {
 fn read(mut parameters: Parameters) -> Draft {
     let mut draft = Draft::new(Kind::Message);
     parameters.note(&mut draft);
-    draft.content.element = parameters.element().into();
+    draft.content.element = parameters.element();
     draft.provider_message_id = parameters.take("id");
     let (from, to) = (parameters.take("originator"), parameters.take("recipient"));
-    msisdn::parties(&mut draft, from, to);
-    let text = parameters.take_any("body");
-    match (text, parameters.take("status")) {
-        (None, Some(status)) => read_status(&mut draft, status, &mut parameters),
-        (None, None) => {
-            let element = std::mem::take(&mut draft.content.element);
-            draft = draft.ignored(element);
+    let is_message = parameters.contains("body") || from.is_some();
+    address::parties(&mut draft, from, to, address::international);
+    let status = if parameters.contains("body") { None } else { parameters.take("status") };
+    match status {
+        // It is of a message that we sent.
+        Some(status) => {
+            draft.sent_at = parameters.take_moment("statusDatetime");
+            let code = parameters.take("statusErrorCode");
+            delivery::fill(&mut draft, status, code);
         }
-        (Some(text), status) => {
-            if let Some(status) = status {
-                draft.metadata.insert("status".to_owned(), Value::String(status));
-            }
+        None if is_message => {
             draft.identity =
                 draft.provider_message_id.clone().map_or(Identity::None, |id| Identity::Provided(vec![id]));
-            draft.sent_at = parameters.take("createdDatetime").as_deref().and_then(moment::read);
-            draft.content.text = Some(text.clone());
-            draft.text = Some(text);
+            draft.sent_at = parameters.take_moment("createdDatetime");
+            draft.text = parameters.take_any("body");
+            draft.content.text.clone_from(&draft.text);
+        }
+        None => {
+            let element = std::mem::take(&mut draft.content.element);
+            draft = draft.ignored(element);
         }
     }
     parameters.keep(&mut draft, snake_case);
     draft
-}
-
-/// It comes repeated and out of order: the id, the state and the recipient tell it from others.
-fn read_status(draft: &mut Draft, status: String, parameters: &mut Parameters) {
-    draft.kind = Kind::Status;
-    draft.sent_at = parameters.take("statusDatetime").as_deref().and_then(moment::read);
-    if let Some(id) = draft.provider_message_id.clone() {
-        let written = draft.content.recipients.first().cloned().unwrap_or_default();
-        draft.identity = Identity::Provided(vec![id, status.clone(), written]);
-    }
-    let error_code = parameters.take("statusErrorCode");
-    if let Some(code) = &error_code {
-        draft.metadata.insert("error_code".to_owned(), Value::String(code.clone()));
-    }
-    let recipient = draft.recipients.first().and_then(|recipient| recipient.address.clone());
-    draft.status = Some(StatusFields { status, occurred_at: draft.sent_at, recipient, error_code });
 }

@@ -5,9 +5,8 @@
 //! setting of the account too, and must be the source's `algorithm`; a request does not name it.
 
 use http::Method;
-use proto::canonical::StatusFields;
-use proto::{Attachment, Channel, Kind, Millis};
-use serde_json::{Value, json};
+use proto::{Channel, Kind, Millis};
+use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
@@ -15,7 +14,7 @@ use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::parameters::{self, Parameters};
-use crate::read::{check, media, moment, msisdn};
+use crate::read::{address, check, delivery, files, media};
 use crate::record::{Identity, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
 use crate::scheme::vonage as scheme;
@@ -60,10 +59,7 @@ impl Adapter for Vonage {
     }
 
     fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
-        if request.method == Method::GET {
-            return if request.query.is_none_or(str::is_empty) { Err(BadRequest::Empty) } else { Ok(()) };
-        }
-        check::well_formed(request, max_body)
+        check::parameters(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed> {
@@ -87,91 +83,68 @@ fn read(mut parameters: Parameters) -> Draft {
     }
     let mut draft = Draft::new(Kind::Message);
     parameters.note(&mut draft);
-    draft.content.element = parameters.element().into();
+    draft.sent_at = parameters.take_moment("message-timestamp");
+    // Without the time, which may be another one when it is sent again.
+    draft.content.element = parameters.element();
     draft.provider_message_id = parameters.take("messageId");
-    draft.sent_at = parameters.take("message-timestamp").as_deref().and_then(moment::read);
     let has_content = parameters.has("text") || parameters.has("data");
-    match parameters.take("status") {
-        Some(status) if !has_content => read_receipt(&mut draft, status, &mut parameters),
-        status => {
-            if let Some(status) = status {
-                draft.metadata.insert("status".to_owned(), Value::String(status));
-            }
-            let (from, to) = (parameters.take("msisdn"), parameters.take("to"));
-            msisdn::parties(&mut draft, from, to);
-            if draft.provider_message_id.is_none() && !has_content {
-                let element = std::mem::take(&mut draft.content.element);
-                draft = draft.ignored(element);
-            } else {
-                read_message(&mut draft, &mut parameters);
-            }
+    let status = if has_content { None } else { parameters.take("status") };
+    let (from, to) = match status {
+        // In a receipt `to` is who sent the message, and `msisdn` the handset.
+        Some(_) => (parameters.take("to"), parameters.take("msisdn")),
+        None => (parameters.take("msisdn"), parameters.take("to")),
+    };
+    address::parties(&mut draft, from, to, address::international);
+    match status {
+        Some(status) => {
+            let code = parameters.take("err-code");
+            delivery::fill(&mut draft, status, code);
+        }
+        None if draft.provider_message_id.is_some() || has_content => read_message(&mut draft, &mut parameters),
+        None => {
+            let element = std::mem::take(&mut draft.content.element);
+            draft = draft.ignored(element);
         }
     }
     parameters.keep(&mut draft, |name| name.replace('-', "_"));
     draft
 }
 
-/// In a receipt `to` is who sent the message, and `msisdn` the handset. It comes repeated and out of order: the id, the
-/// state and the handset tell it from others.
-fn read_receipt(draft: &mut Draft, status: String, parameters: &mut Parameters) {
-    let (from, to) = (parameters.take("to"), parameters.take("msisdn"));
-    msisdn::parties(draft, from, to);
-    draft.kind = Kind::Status;
-    let recipient = draft.recipients.first().and_then(|recipient| recipient.address.clone());
-    if let Some(id) = draft.provider_message_id.clone() {
-        let written = draft.content.recipients.first().cloned().unwrap_or_default();
-        draft.identity = Identity::Provided(vec![id, status.clone(), written]);
-    }
-    let code = parameters.take("err-code");
-    if let Some(code) = &code {
-        draft.metadata.insert("error_code".to_owned(), Value::String(code.clone()));
-    }
-    // 0 says that there was no error.
-    let error_code = code.filter(|code| code != "0");
-    draft.status = Some(StatusFields { status, occurred_at: draft.sent_at, recipient, error_code });
-}
-
 fn read_message(draft: &mut Draft, parameters: &mut Parameters) {
     draft.identity = draft.provider_message_id.clone().map_or(Identity::None, |id| Identity::Provided(vec![id]));
     draft.text = parameters.take_any("text");
     draft.content.text.clone_from(&draft.text);
-    let part = ["concat-ref", "concat-total", "concat-part"].map(|name| parameters.take(name));
-    if parameters.take("concat").is_some_and(|concat| concat.eq_ignore_ascii_case("true")) {
-        draft.kind = Kind::MessagePart;
-        let [reference, total, number] = part;
-        let count =
-            |text: Option<String>| text.map(|text| text.parse::<u32>().map_or(Value::String(text), Value::from));
-        let pairs = [
-            ("concat_ref", reference.map(Value::String)),
-            ("concat_total", count(total)),
-            ("concat_part", count(number)),
-        ];
-        let pairs = pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        let place = Value::Object(pairs.collect());
-        // Two parts with the same text are two.
-        draft.content.fields = Some(canonical_json(&place));
-        if let Value::Object(mut place) = place {
-            draft.metadata.append(&mut place);
-        }
+    if parameters.get("concat").is_some_and(|concat| concat.eq_ignore_ascii_case("true")) {
+        read_place(draft, parameters);
     }
     if let Some(data) = parameters.take("data") {
-        read_binary(draft, &data, parameters);
+        read_binary(draft, data, parameters.get("udh").unwrap_or_default());
     }
 }
 
-/// A binary message: its bytes in hex. They are few, so they stay in `metadata.data` too.
-fn read_binary(draft: &mut Draft, data: &str, parameters: &mut Parameters) {
-    draft.metadata.insert("data".to_owned(), json!(data));
-    let udh = parameters.take("udh");
-    let name = match hex::decode(data) {
-        Ok(bytes) => draft.attach(
-            bytes.into(),
-            Attachment { content_type: Some("application/octet-stream".to_owned()), ..Attachment::default() },
-        ),
-        Err(_) => data.to_owned(),
-    };
-    draft.content.attachments.push(format!("{name} {}", udh.as_deref().unwrap_or_default()));
-    if let Some(udh) = udh {
-        draft.metadata.insert("udh".to_owned(), Value::String(udh));
+/// Which part of a long message it is. Two parts with the same text are two.
+fn read_place(draft: &mut Draft, parameters: &mut Parameters) {
+    draft.kind = Kind::MessagePart;
+    parameters.take("concat");
+    let mut place = Map::new();
+    for name in ["concat-ref", "concat-total", "concat-part"] {
+        let Some(text) = parameters.take(name) else { continue };
+        // A reference only looks like a number.
+        let number = text.parse::<u32>().ok().filter(|_| name != "concat-ref");
+        place.insert(name.replace('-', "_"), number.map_or(Value::String(text), Value::from));
     }
+    let place = Value::Object(place);
+    draft.content.fields = Some(canonical_json(&place));
+    if let Value::Object(mut place) = place {
+        draft.metadata.append(&mut place);
+    }
+}
+
+/// A binary message: its bytes in hex.
+fn read_binary(draft: &mut Draft, data: String, header: &str) {
+    match hex::decode(&data) {
+        Ok(bytes) => files::binary(draft, bytes, header),
+        Err(_) => draft.content.attachments.push(format!("{data} {header}")),
+    }
+    draft.metadata.insert("data".to_owned(), Value::String(data));
 }

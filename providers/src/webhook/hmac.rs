@@ -63,6 +63,10 @@ impl Adapter for Hmac {
         hmac::sign(request, keyring, scheme, now)
     }
 
+    fn signature_headers(&self, request: &Request<'_>, scheme: &Scheme) -> &'static [&'static str] {
+        hmac::signature_headers(request, scheme)
+    }
+
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
         payload::normalize(raw, settings, |_| {})
     }

@@ -9,7 +9,7 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::read::check;
 use crate::record::{Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
-use crate::scheme::optional;
+use crate::scheme::{hmac, optional};
 use crate::settings::{Scheme, SourceSettings};
 use crate::verdict::Verdict;
 use crate::webhook::payload;
@@ -56,6 +56,10 @@ impl Adapter for Open {
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed> {
         optional::sign(request, keyring, scheme, now)
+    }
+
+    fn signature_headers(&self, request: &Request<'_>, scheme: &Scheme) -> &'static [&'static str] {
+        hmac::signature_headers(request, scheme)
     }
 
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {

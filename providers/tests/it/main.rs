@@ -15,6 +15,7 @@ mod keys;
 mod payloads;
 mod sinch_plivo;
 mod sms;
+mod sms_variants;
 mod support;
 mod vectors;
 mod whatsapp;

@@ -339,3 +339,29 @@ fn bird_states_are_told_apart_and_the_rest_is_kept() {
         assert_eq!(message("bird", &other).status.unwrap().status, "ignored");
     }
 }
+
+#[test]
+fn a_token_in_authorization_is_a_signature_only_where_it_is_one_of_this_body() {
+    let source = Source::new(Channel::Sms, "vonage-messages", &["secret"], Scheme::default());
+    let named = |request: &Owned| !source.adapter.signature_headers(&request.as_request(), &source.scheme).is_empty();
+    let body = r#"{"message_uuid":"u-1"}"#;
+    let signed = signed(&source, &json(body));
+    assert!(named(&signed));
+    assert!(!named(&Owned { body: "{}".into(), ..signed.clone() }), "it is one of another body");
+    let repeated = signed.headers.last().unwrap().clone();
+    assert!(!named(&Owned { headers: [signed.headers.clone(), vec![repeated]].concat(), ..signed }), "there are two");
+    for credential in ["Bearer secret", "Basic dTpw", "Bearer eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJWb25hZ2UifQ.c2ln"] {
+        assert!(!named(&json(body).with("authorization", credential)), "{credential}");
+    }
+}
+
+#[test]
+fn a_credential_is_never_taken_for_a_signature() {
+    for adapter in registry::ALL {
+        let request = json("{}").with("authorization", "Bearer secret").with("cookie", "session=1");
+        let header = Some("authorization".to_owned());
+        for scheme in [Scheme::default(), Scheme { header, ..Scheme::default() }] {
+            assert!(adapter.signature_headers(&request.as_request(), &scheme).is_empty(), "{adapter:?}");
+        }
+    }
+}

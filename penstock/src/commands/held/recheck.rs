@@ -24,7 +24,7 @@ pub(crate) struct Judge {
     /// One for each secret: what its holder would send.
     single: Vec<Keyring>,
     fingerprints: Fingerprints,
-    /// What the provider calls, without query; `None`: what the request's `Host` says.
+    /// What the provider calls, as it is configured; `None`: what the request's `Host` says.
     public_url: Option<String>,
     name: String,
 }
@@ -125,7 +125,10 @@ impl Judge {
             let host = host.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned());
             format!("http://{host}/v1/{}/{}", self.channel, self.name)
         });
-        query.map_or_else(|| url.clone(), |query| format!("{url}?{query}"))
+        // The query of the configured URL is what the provider signed where a proxy took it off.
+        let Some(query) = query else { return url };
+        let path = url.split_once('?').map_or(url.as_str(), |(path, _)| path);
+        format!("{path}?{query}")
     }
 }
 
@@ -147,8 +150,7 @@ fn fingerprints(config: &Config) -> Fingerprints {
 
 fn public_url(config: &Config, source: &Source) -> Option<String> {
     if let Some(whole) = &source.public_url {
-        let url = whole.as_str();
-        return Some(url.split_once('?').map_or(url, |(url, _)| url).to_owned());
+        return Some(whole.as_str().to_owned());
     }
     let base = config.gateway.public_url.as_ref()?;
     Some(format!("{}/v1/{}/{}", base.as_str(), source.channel, source.name))
@@ -205,7 +207,10 @@ mod tests {
         change(&mut envelope);
         let query = envelope.query.as_deref().unwrap_or_default();
         envelope.query = Some(judge.fingerprints.redact_query(query, judge.adapter.secret_parameters()).into_owned());
-        judge.fingerprints.redact_headers(&mut envelope.headers, &[]);
+        let request =
+            Request { method: &http::Method::POST, url: "", query: None, headers: &envelope.headers, body: BODY };
+        let signatures = judge.adapter.signature_headers(&request, &judge.scheme);
+        judge.fingerprints.redact_headers(&mut envelope.headers, &[], signatures);
         envelope
     }
 
@@ -228,6 +233,23 @@ mod tests {
         let same = |_: &mut RawEnvelope| {};
         assert_eq!(verdict(Channel::Sms, "twilio", "right", "right", same), Verdict::Fits { secret: 1 });
         assert_eq!(verdict(Channel::Sms, "twilio", "right", "wrong", same), Verdict::Wrong(Flaw::Mismatch));
+    }
+
+    #[test]
+    fn a_signature_in_authorization_is_judged_like_any_other() {
+        // Not the token that would be made here: whoever holds a request has only what came.
+        let earlier = |envelope: &mut RawEnvelope| {
+            let adapter = providers::find(Channel::Sms, "vonage-messages").unwrap();
+            let keyring = adapter.keyring(&["right"], &Scheme::default()).unwrap();
+            let request = Request { method: &http::Method::POST, url: "", query: None, headers: &[], body: BODY };
+            let earlier = Millis::from_unix(envelope.received_at.as_unix() - 2000).unwrap();
+            let signed = adapter.sign(&request, &keyring, &Scheme::default(), earlier).unwrap();
+            envelope.headers.retain(|(name, _)| name != "authorization");
+            envelope.headers.extend(signed.headers);
+        };
+        let verdict = |today| verdict(Channel::Sms, "vonage-messages", "right", today, earlier);
+        assert_eq!(verdict("right"), Verdict::Fits { secret: 1 });
+        assert_eq!(verdict("wrong"), Verdict::Wrong(Flaw::Mismatch));
     }
 
     #[test]
@@ -261,6 +283,14 @@ mod tests {
             envelope.headers.push(("authorization".into(), stands.into_bytes()));
         };
         assert!(matches!(verdict(Channel::Webhook, "bearer", "right", "right", forged), Verdict::Wrong(_)));
+    }
+
+    #[test]
+    fn the_url_is_the_one_that_the_gateway_reckons_with() {
+        let whole = format!("{}\npublic_url = 'https://in.example/x?t=1'", source("sms", "twilio", "right"));
+        let judge = Judge::new(&config(&whole), Channel::Sms, "s").unwrap();
+        assert_eq!(judge.url(&[], None), "https://in.example/x?t=1");
+        assert_eq!(judge.url(&[], Some("t=1&a=2")), "https://in.example/x?t=1&a=2");
     }
 
     #[test]

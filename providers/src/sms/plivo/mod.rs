@@ -4,21 +4,17 @@
 
 mod signature;
 
-use std::collections::BTreeMap;
-
 use http::Method;
-use proto::canonical::StatusFields;
-use proto::{Attachment, Channel, Kind, Millis};
-use serde_json::Value;
+use proto::{Channel, Kind, Millis};
 
 use crate::adapter::{Adapter, Signed};
 use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
-use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
-use crate::read::form::Fields;
-use crate::read::{body, check, form, media, msisdn};
-use crate::record::{BadReason, Identity, Normalized, RawRequest};
+use crate::read::names::snake_case;
+use crate::read::parameters::{self, Parameters, Place};
+use crate::read::{address, check, delivery, files, media};
+use crate::record::{Identity, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
 use crate::settings::{Scheme, SourceSettings};
 use crate::verdict::Verdict;
@@ -36,6 +32,9 @@ static CONTRACT: Contract = Contract {
     retries: "after 5xx; how often, and whether after 401 and 429, is not documented, so taken for not",
     max_body: MIB,
 };
+
+/// What holds the text; with media it is the second.
+const TEXTS: [&str; 2] = ["Text", "Body"];
 
 /// The adapter.
 #[derive(Debug)]
@@ -63,10 +62,7 @@ impl Adapter for Plivo {
     }
 
     fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest> {
-        if request.method == Method::GET {
-            return if request.query.is_none_or(str::is_empty) { Err(BadRequest::Empty) } else { Ok(()) };
-        }
-        check::well_formed(request, max_body)
+        check::parameters(request, max_body)
     }
 
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, _scheme: &Scheme, _now: Millis) -> Option<Signed> {
@@ -74,10 +70,8 @@ impl Adapter for Plivo {
     }
 
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
-        match parameters(raw, settings) {
-            Ok(fields) => read(fields).alone(raw),
-            Err(reason) => Normalized::bad(reason),
-        }
+        let place = if raw.envelope.method == Method::GET.as_str() { Place::Query } else { Place::Form };
+        parameters::read(raw, settings, place).map_or_else(Normalized::bad, |parameters| read(parameters).alone(raw))
     }
 
     fn secret_parameters(&self) -> &'static [&'static str] {
@@ -85,121 +79,56 @@ impl Adapter for Plivo {
     }
 }
 
-/// The parameters, from where they were signed.
-fn parameters(raw: &RawRequest, settings: &SourceSettings) -> Result<Fields, BadReason> {
-    if raw.envelope.method == Method::GET.as_str() {
-        return form::read(raw.envelope.query.as_deref().unwrap_or_default().as_bytes(), None);
-    }
-    form::read(&body::unpacked(raw, settings)?, raw.header("content-type"))
-}
-
-fn read(fields: Fields) -> Draft {
-    let mut parameters: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in fields.pairs {
-        parameters.entry(name).or_insert(value);
-    }
+fn read(mut parameters: Parameters) -> Draft {
     let mut draft = Draft::new(Kind::Message);
-    draft.note_charset("text", fields.replaced);
-    let pairs = parameters.iter().map(|(name, value)| (name.clone(), Value::String(value.clone())));
-    draft.content.element = canonical_json(&Value::Object(pairs.collect())).into();
-    let mut take = |name: &str| parameters.remove(name).filter(|value| !value.is_empty());
-    draft.provider_message_id = take("MessageUUID");
-    let (from, to, status) = (take("From"), take("To"), take("Status"));
-    msisdn::parties(&mut draft, from, to);
-    let is_message = ["Text", "Body"].iter().any(|name| parameters.contains_key(*name));
-    match (draft.provider_message_id.clone(), status) {
-        (id, Some(status)) => read_status(&mut draft, id, status, &mut parameters),
-        (None, None) if !is_message => {
+    parameters.note(&mut draft);
+    draft.content.element = parameters.element();
+    draft.provider_message_id = parameters.take("MessageUUID");
+    let (from, to) = (parameters.take("From"), parameters.take("To"));
+    address::parties(&mut draft, from, to, address::international);
+    let has_text = TEXTS.iter().any(|name| parameters.has(name));
+    let status = if has_text { None } else { parameters.take("Status") };
+    match status {
+        Some(status) => {
+            let code = parameters.take("ErrorCode");
+            delivery::fill(&mut draft, status, code);
+        }
+        None if draft.provider_message_id.is_some() || TEXTS.iter().any(|name| parameters.contains(name)) => {
+            read_message(&mut draft, &mut parameters);
+        }
+        None => {
             let element = std::mem::take(&mut draft.content.element);
             draft = draft.ignored(element);
         }
-        (id, None) => read_message(&mut draft, id, &mut parameters),
     }
-    rest(&mut draft, parameters);
+    parameters.keep_numbers(&mut draft, &["Units", "MediaCount"], snake_case);
+    parameters.keep(&mut draft, snake_case);
     draft
 }
 
-/// Statuses come repeated and out of order: the id, the state and the recipient tell them apart.
-fn read_status(draft: &mut Draft, id: Option<String>, status: String, parameters: &mut BTreeMap<String, String>) {
-    let code = parameters.remove("ErrorCode").filter(|code| !code.is_empty());
-    draft.kind = Kind::Status;
-    let recipient = draft.recipients.first().and_then(|recipient| recipient.address.clone());
-    let written = draft.content.recipients.first().cloned().unwrap_or_default();
-    draft.identity = id.map_or(Identity::None, |id| Identity::Provided(vec![id, status.clone(), written]));
-    if let Some(code) = &code {
-        draft.metadata.insert("error_code".to_owned(), Value::String(code.clone()));
-    }
-    draft.status = Some(StatusFields { status, occurred_at: None, recipient, error_code: code });
-}
-
-/// The text is in `Text`, or with media in `Body`.
-fn read_message(draft: &mut Draft, id: Option<String>, parameters: &mut BTreeMap<String, String>) {
-    draft.identity = id.map_or(Identity::None, |id| Identity::Provided(vec![id]));
-    let mut take = |name: &str, or_empty: bool| {
-        let fits = parameters.get(name).is_some_and(|text| or_empty || !text.is_empty());
-        if fits { parameters.remove(name) } else { None }
-    };
-    draft.text = [("Text", false), ("Body", false), ("Text", true), ("Body", true)]
-        .into_iter()
-        .find_map(|(name, or_empty)| take(name, or_empty));
+fn read_message(draft: &mut Draft, parameters: &mut Parameters) {
+    draft.identity = draft.provider_message_id.clone().map_or(Identity::None, |id| Identity::Provided(vec![id]));
+    // The first that says something, or else the first that is there.
+    let written = TEXTS.iter().find(|name| parameters.has(name));
+    let written = written.or_else(|| TEXTS.iter().find(|name| parameters.contains(name)));
+    draft.text = written.and_then(|name| parameters.take_any(name));
     draft.content.text.clone_from(&draft.text);
     read_media(draft, parameters);
 }
 
 /// `Media1` and so on in the order of their numbers; some begin with 0.
-fn read_media(draft: &mut Draft, parameters: &mut BTreeMap<String, String>) {
+fn read_media(draft: &mut Draft, parameters: &mut Parameters) {
     let number = |name: &str| name.strip_prefix("Media").filter(|rest| is_digits(rest))?.parse::<u32>().ok();
     let mut names: Vec<(u32, String)> =
-        parameters.keys().filter_map(|name| Some((number(name)?, name.clone()))).collect();
+        parameters.names().filter_map(|name| Some((number(name)?, name.to_owned()))).collect();
     names.sort();
     for (_, name) in names {
-        let Some(url) = parameters.remove(&name).filter(|url| !url.is_empty()) else { continue };
-        draft.content.attachments.push(url.clone());
-        draft.attachments.push(Attachment {
-            filename: None,
-            content_type: None,
-            size: None,
-            blake3: None,
-            disposition: Some("attachment".to_owned()),
-            content_id: None,
-            location: Some(url),
-        });
+        if let Some(url) = parameters.take(&name) {
+            files::refer(draft, Some(url), None, None);
+        }
     }
 }
 
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Keeps what has no column: Plivo adds parameters without notice.
-fn rest(draft: &mut Draft, parameters: BTreeMap<String, String>) {
-    for (name, value) in parameters.into_iter().filter(|(_, value)| !value.is_empty()) {
-        let number = matches!(name.as_str(), "Units" | "MediaCount").then(|| value.parse::<u32>().ok()).flatten();
-        draft.metadata.entry(snake_case(&name)).or_insert_with(|| number.map_or(Value::String(value), Value::from));
-    }
-}
-
-/// `ParentMessageUUID` as `parent_message_uuid`: a word begins where capitals do.
-fn snake_case(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 4);
-    let mut before_is_capital = true;
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !before_is_capital {
-            out.push('_');
-        }
-        before_is_capital = character.is_ascii_uppercase();
-        out.push(character.to_ascii_lowercase());
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_parameter_s_name_is_taken_apart_where_capitals_begin() {
-        let names = ["Units", "TotalRate", "ParentMessageUUID", "MCC", "type", "MessageIntent"].map(snake_case);
-        assert_eq!(names, ["units", "total_rate", "parent_message_uuid", "mcc", "type", "message_intent"]);
-    }
 }

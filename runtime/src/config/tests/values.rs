@@ -34,6 +34,16 @@ fn the_example_of_the_design_reads() {
     assert_eq!(source.line, Some(line));
 }
 
+/// Vonage tries for 24 hours and is not known to sign anew, so it is 25 by default there, and can be said.
+#[test]
+fn a_signed_time_may_be_as_old_as_the_last_retry() {
+    let with = |tolerance: &str| format!("{SOURCE}tolerance = \"{tolerance}\"");
+    for (written, hours) in [("25h", 25), ("7d", 7 * 24)] {
+        assert_eq!(parse(&with(written)).sources[0].scheme.tolerance, Some(Duration::from_hours(hours)));
+    }
+    contains(&problems(&with("8d")), "tolerance");
+}
+
 #[test]
 fn values_are_read_as_they_are_written() {
     let config = parse(
