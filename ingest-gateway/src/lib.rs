@@ -95,7 +95,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let (state, current) = watch::channel(Arc::new(State::build(&context.config, None)?));
 
     let (clock, pulse) = (Arc::<BrokerClock>::default(), Arc::new(Pulse::new(Instant::now())));
-    let (metrics, budget) = (Arc::new(GatewayMetrics::new()), Budget::new(config.body_budget));
+    let (metrics, budget) = (Arc::new(GatewayMetrics::new()), Budget::new(current.borrow().table.body_budget));
     let group = nats.commits_groups().then(|| Group::new(nats.clone()));
     let (group, commits) = group.unzip();
     let store = Store::new(nats.clone(), Arc::clone(&pulse), group);
@@ -149,7 +149,7 @@ async fn reload(
         match State::build(&loaded.config, Some(&previous)) {
             Ok(new) => {
                 // Together: no source takes a body that the budget has no room for.
-                budget.resize(loaded.config.gateway.body_budget);
+                budget.resize(new.table.body_budget);
                 state.send_replace(Arc::new(new));
                 let settings = restart::needed_for(&running, &loaded.config);
                 if !settings.is_empty() {

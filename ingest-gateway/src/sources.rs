@@ -10,12 +10,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 use proto::subject::{self, SourceName};
 use proto::{Channel, Millis};
-use providers::{Adapter, Handshake, Keyring, KeyringError, OverLimit, Request, Scheme, Verdict, Verify};
+use providers::{Adapter, Contract, Handshake, Keyring, KeyringError, OverLimit, Request, Scheme, Verdict, Verify};
 use runtime::config::{self, AuthFailures, Config, OnDuplicate, Problems, Rate, Secret};
 use secrecy::ExposeSecret;
 
 use crate::limits::{PerAddress, PerSource};
 use crate::redact::Fingerprints;
+
+/// Bytes of bodies in memory at once, where the configuration does not say and no source takes more than half of them.
+const BODY_BUDGET: u64 = 64 * 1024 * 1024;
 
 /// A configured source.
 #[derive(Debug)]
@@ -94,6 +97,8 @@ pub struct Table {
     pub trusted_proxies: Vec<IpNet>,
     /// How long a body may take.
     pub body_timeout: Duration,
+    /// Bytes of bodies in memory at once.
+    pub body_budget: u64,
     /// How long storing may take, body and message together.
     pub publish_timeout: Duration,
     /// The limit on all requests of an address.
@@ -124,6 +129,8 @@ impl Table {
         }
         problems.into_result()?;
 
+        let largest = sources.iter().map(|source| source.max_body).max().unwrap_or(0);
+        let body_budget = BODY_BUDGET.max(largest.saturating_mul(2));
         let limits = config.gateway.limits;
         let old_requests = previous.filter(|table| table.address_rate == limits.address);
         let old_failures = previous.filter(|table| table.failure_rate == limits.auth_failures);
@@ -133,6 +140,7 @@ impl Table {
             urls: PublicUrls { base: config.gateway.public_url.as_ref().map(|url| url.as_str().to_owned()) },
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             body_timeout: config.gateway.body_timeout,
+            body_budget: config.gateway.body_budget.unwrap_or(body_budget),
             publish_timeout: config.gateway.publish_timeout,
             requests: old_requests
                 .map_or_else(|| Arc::new(PerAddress::requests(limits.address)), |table| Arc::clone(&table.requests)),
@@ -155,6 +163,21 @@ impl Table {
     /// All sources, in the order of the file.
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+}
+
+/// The largest body that a source takes, if the budget has room for one of it.
+fn max_body(config: &Config, source: &config::Source, contract: &Contract) -> Result<u64, Problems> {
+    let largest = source.max_body.unwrap_or(contract.max_body);
+    match config.gateway.body_budget.filter(|budget| largest > *budget) {
+        None => Ok(largest),
+        Some(budget) => {
+            let message = format!(
+                "a body of {largest} bytes is never let in: set max_body to gateway.body_budget ({budget} bytes) or \
+                 less, or raise that"
+            );
+            Err(config.source_problem(source, "max_body", &message))
+        }
     }
 }
 
@@ -182,7 +205,7 @@ fn build_source(
         verify: source.verify.map_or_else(|| contract.default_verify(), verify),
         over_limit: source.over_limit.map_or(contract.over_limit, over_limit),
         refuses_repeats: source.on_duplicate == OnDuplicate::Conflict,
-        max_body: source.max_body,
+        max_body: max_body(config, source, contract)?,
         public_url: source.public_url.as_ref().map(|url| url.as_str().to_owned()),
         raw_subject: subject::raw(channel, &name),
         held_subject: subject::held(channel, &name),
@@ -353,6 +376,22 @@ pub(crate) mod tests {
         assert!(lines[0].starts_with("test.toml:6: sources[0].secrets: "), "{}", lines[0]);
         assert!(lines[1].starts_with("test.toml:11: sources[1].secrets: "), "{}", lines[1]);
         assert!(!problems.to_string().contains("not*base64"), "a secret was printed");
+    }
+
+    #[test]
+    fn a_source_takes_what_its_provider_sends_and_there_is_room_for_it() {
+        let mail =
+            "[[sources]]\nname = \"mail\"\nchannel = \"email\"\nprovider = \"mime\"\nsecrets = [{ value = \"s\" }]\n";
+        let taken = |text: &str| {
+            let table = table_of(text);
+            (table.find(Channel::Email, "mail").unwrap().max_body, table.body_budget)
+        };
+        assert_eq!(taken(mail), (100 << 20, 200 << 20));
+        assert_eq!(taken(&format!("{mail}max_body = \"1 MiB\"")), (1 << 20, 64 << 20));
+        assert_eq!(taken(&format!("{mail}[gateway]\nbody_budget = \"100 MiB\"")), (100 << 20, 100 << 20));
+        let tight = format!("{mail}[gateway]\nbody_budget = \"99 MiB\"");
+        let problems = Table::build(&config(&tight), None).unwrap_err().to_string();
+        assert!(problems.contains("sources[0].max_body: a body of 104857600 bytes is never let in"), "{problems}");
     }
 
     #[test]

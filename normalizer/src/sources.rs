@@ -43,7 +43,10 @@ impl Sources {
                 let message = format!("there is no adapter for {} from {}", source.channel, source.provider);
                 problems.append(config.source_problem(source, "provider", &message));
             }
-            readings.insert(source.name.clone(), Reading::of(source, config));
+            readings.insert(
+                source.name.clone(),
+                Reading::of(source, config, adapter.map_or(0, |adapter| adapter.contract().max_body)),
+            );
         }
         let secret = config.dedup.hash_key.as_ref();
         if secret.is_none() {
@@ -76,7 +79,8 @@ impl Sources {
 }
 
 impl Reading {
-    fn of(source: &Source, config: &Config) -> Self {
+    /// `largest` is the largest body that its provider sends.
+    fn of(source: &Source, config: &Config, largest: u64) -> Self {
         let policy = match source.dedup.policy {
             DedupPolicy::Auto => Policy::Auto,
             DedupPolicy::Content => Policy::Content,
@@ -90,7 +94,7 @@ impl Reading {
                 text_fields: source.text_field.clone(),
                 id_field: source.id_field.clone(),
                 id_header: source.id_header.clone(),
-                max_body: source.max_body,
+                max_body: source.max_body.unwrap_or(largest),
             },
             policy,
             windows: Windows { id_ms: millis(own.unwrap_or(config.dedup.window)), content_ms: millis(content) },

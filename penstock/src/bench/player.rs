@@ -111,7 +111,7 @@ impl Player {
                 text_fields: source.text_field.clone(),
                 id_field: source.id_field.clone(),
                 id_header: source.id_header.clone(),
-                max_body: source.max_body,
+                max_body: source.max_body.unwrap_or(adapter.contract().max_body),
             },
             shape,
             public_url: own.unwrap_or_else(|| format!("{base}{path}")),

@@ -24,8 +24,8 @@ pub struct Gateway {
     pub trusted_proxies: Vec<IpNet>,
     /// Limits per client address.
     pub limits: Limits,
-    /// Bytes of bodies in memory at once. 1 MiB to 64 GiB, default 64 MiB.
-    pub body_budget: u64,
+    /// Bytes of bodies in memory at once. 1 MiB to 64 GiB. `None` is 64 MiB, or twice the largest body that a source takes.
+    pub body_budget: Option<u64>,
     /// For a whole body to arrive. 100 ms to 10 min, default 30 s.
     pub body_timeout: Duration,
     /// For the headers of a request to arrive. 100 ms to 5 min, default 10 s.
@@ -74,7 +74,11 @@ impl Gateway {
             public_url: reader.optional("public_url", &base_url()),
             trusted_proxies: reader.list("trusted_proxies", &network()),
             limits: reader.table("limits", Limits::read),
-            body_budget: reader.or("body_budget", "64 MiB", &size("1 MiB", "64 GiB")),
+            body_budget: reader.left_open(
+                "body_budget",
+                "64 MiB, or twice the largest max_body",
+                &size("1 MiB", "64 GiB"),
+            ),
             body_timeout: reader.or("body_timeout", "30s", &duration("100ms", "10m")),
             header_timeout: reader.or("header_timeout", "10s", &duration("100ms", "5m")),
             publish_timeout: reader.or("publish_timeout", "2500ms", &duration("100ms", "2900ms")),

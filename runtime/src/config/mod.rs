@@ -140,8 +140,7 @@ impl Config {
     fn sections(reader: &mut Reader<'_, '_>, file: &str, requirements: Requirements) -> Self {
         let Requirements { nats, postgres, hash_key, source_secrets, attachments } = requirements;
         let gateway = reader.table("gateway", Gateway::read);
-        let (names, body_budget) = (BTreeMap::new(), gateway.body_budget);
-        let mut checks = Checks { secrets: source_secrets, body_budget, names };
+        let mut checks = Checks { secrets: source_secrets, names: BTreeMap::new() };
         Self {
             file: file.to_owned(),
             nats: reader.table("nats", |reader| Nats::read(reader, nats)),

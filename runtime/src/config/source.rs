@@ -70,8 +70,8 @@ pub struct Source {
     pub on_duplicate: OnDuplicate,
     /// What makes a message of this source a repeat.
     pub dedup: SourceDedup,
-    /// Largest body. 1 KiB to 100 MiB and within `gateway.body_budget`, default 1 MiB.
-    pub max_body: u64,
+    /// Largest body. 1 KiB to 100 MiB. `None` is the largest that the provider sends.
+    pub max_body: Option<u64>,
     /// The whole URL the provider calls, where it is not `gateway.public_url` and the path.
     pub public_url: Option<PublicUrl>,
     /// The fields that may hold the text, the first that is there counts. Empty is the provider's
@@ -144,8 +144,6 @@ const POLICIES: &[(&str, DedupPolicy)] =
 pub(super) struct Checks {
     /// Whether their secrets are looked up.
     pub(super) secrets: Need,
-    /// No body can be larger: it would never be let in.
-    pub(super) body_budget: u64,
     /// Names so far, with their lines.
     pub(super) names: BTreeMap<String, Option<usize>>,
 }
@@ -167,7 +165,7 @@ impl Source {
             over_limit: reader.optional("over_limit", &one_of(OVER_LIMIT)),
             on_duplicate: reader.or("on_duplicate", "accept", &one_of(ON_DUPLICATE)),
             dedup: reader.table("dedup", SourceDedup::read),
-            max_body: reader.or("max_body", "1 MiB", &size("1 KiB", "100 MiB")),
+            max_body: reader.left_open("max_body", "the provider's", &size("1 KiB", "100 MiB")),
             public_url: reader.optional("public_url", &whole_url()),
             text_field: reader.one_or_more("text_field", &text()),
             id_field: reader.optional("id_field", &text()),
@@ -182,11 +180,6 @@ impl Source {
         let known = CHANNELS.contains(&&*self.channel) && !self.provider.is_empty();
         if known && !PROVIDERS.contains(&(&self.channel, &self.provider)) {
             reader.problem("provider", no_such_provider(&self.channel, &self.provider));
-        }
-        if self.max_body > checks.body_budget {
-            let budget = checks.body_budget;
-            let message = format!("larger than gateway.body_budget ({budget} bytes): never let in");
-            reader.problem("max_body", message);
         }
         if self.name.is_empty() {
             return;

@@ -32,7 +32,7 @@ pub(crate) fn describe(config: &Config, source: &Source, adapter: &'static dyn A
         ("secrets", secrets(source)),
         ("limit", limit(source, contract)),
         ("repeats", repeats(config, source)),
-        ("largest body", out::bytes(source.max_body)),
+        ("largest body", out::bytes(source.max_body.unwrap_or(contract.max_body))),
         ("on 401", reaction(contract.on_401).to_owned()),
         ("on 429", reaction(contract.on_429).to_owned()),
         ("its retries", contract.retries.to_owned()),

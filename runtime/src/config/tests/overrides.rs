@@ -14,7 +14,7 @@ fn the_environment_overrides_the_file() {
     let limits = gateway("PENSTOCK__GATEWAY__LIMITS", "{ address = { burst = 8 } }").limits;
     assert_eq!((limits.address.burst, limits.address.per_second), (8, 50));
     assert_eq!(gateway("PENSTOCK__GATEWAY__LISTEN", "[::1]:80").listen.port(), 80);
-    assert_eq!(gateway("PENSTOCK__GATEWAY__BODY_BUDGET", "5000000").body_budget, 5_000_000);
+    assert_eq!(gateway("PENSTOCK__GATEWAY__BODY_BUDGET", "5000000").body_budget, Some(5_000_000));
 
     let source = |name, value| overridden(name, value).unwrap().sources[0].clone();
     assert_eq!(source("PENSTOCK__SOURCES__0__NAME", "123").name, "123");

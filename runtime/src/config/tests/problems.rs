@@ -77,10 +77,7 @@ fn a_source_is_named_once_and_supported() {
         ),
         (SOURCE.replace("name = \"support\"\n", ""), "penstock.toml:4:1: sources[0].name: missing; expected 1 to 64"),
         (format!("{SOURCE}secret = 1"), "sources[0].secret: unknown setting; did you mean secrets?"),
-        (
-            format!("{SOURCE}max_body = \"100 MiB\""),
-            "sources[0].max_body: larger than gateway.body_budget (67108864 bytes)",
-        ),
+        (format!("{SOURCE}max_body = \"101 MiB\""), "sources[0].max_body: expected a size from 1 KiB to 100 MiB"),
         (format!("{SOURCE}header = \"no good\""), "sources[0].header: expected the name of an HTTP header"),
         (format!("{SOURCE}[sources.limit]\nburst = 0"), "sources[0].limit.burst: expected a whole number"),
     ] {

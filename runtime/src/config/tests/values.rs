@@ -26,7 +26,7 @@ fn the_example_of_the_design_reads() {
     assert_eq!(config.retention.messages, Some(Duration::from_hours(400 * 24)));
     assert_eq!(config.attachments.store.as_deref(), Some("s3://bucket/prefix"));
     let source = config.sources.first().unwrap();
-    assert_eq!((&*source.name, source.max_body), ("support", 1 << 20));
+    assert_eq!((&*source.name, source.max_body), ("support", None));
     assert_eq!((source.verify, source.over_limit), (Some(Verify::Enforce), Some(OverLimit::Accept)));
     let tokens: Vec<_> = source.secrets.iter().map(ExposeSecret::expose_secret).collect();
     assert_eq!(tokens, ["new token", "old token"]);
@@ -75,14 +75,14 @@ fn values_are_read_as_they_are_written() {
     assert_eq!(gateway.public_url.unwrap().as_str(), "https://user:pw@in.example.com/base");
     let networks = gateway.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
-    assert_eq!(gateway.body_budget, 2 << 20);
+    assert_eq!(gateway.body_budget, Some(2 << 20));
     assert_eq!(config.retention.messages, None);
     assert_eq!(config.log.level, "info,runtime=debug");
     let [a, b] = &*config.sources else { panic!("two sources") };
     assert_eq!((&*a.text_field, a.id_header.as_deref()), (&["message".to_owned()][..], Some("x-id")));
     let url = a.public_url.as_ref().map(PublicUrl::as_str);
     assert_eq!(url, Some("https://in.example.com/v1/form/a?x=1"));
-    assert_eq!((b.text_field.len(), b.max_body), (2, 3 << 19));
+    assert_eq!((b.text_field.len(), b.max_body), (2, Some(3 << 19)));
     assert_eq!(b.dedup, SourceDedup { policy: DedupPolicy::Off, window: None });
 }
 
