@@ -90,7 +90,7 @@ fn moto() -> PathBuf {
         assert!(output.status.success(), "{pip:?}: {}", String::from_utf8_lossy(&output.stderr));
         // Somebody else may have been faster.
         if std::fs::rename(made.path(), &cache).is_ok() {
-            made.keep();
+            drop(made.keep());
         }
     }
     cache

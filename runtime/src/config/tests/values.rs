@@ -26,7 +26,7 @@ fn the_example_of_the_design_reads() {
     assert_eq!(config.retention.messages, Some(Duration::from_hours(400 * 24)));
     assert_eq!(config.attachments.store.as_deref(), Some("s3://bucket/prefix"));
     let source = config.sources.first().unwrap();
-    assert_eq!((&*source.name, source.max_body), ("support", None));
+    assert_eq!((&*source.name, source.max_body), ("support", Some(1 << 20)));
     assert_eq!((source.verify, source.over_limit), (Some(Verify::Enforce), Some(OverLimit::Accept)));
     let tokens: Vec<_> = source.secrets.iter().map(ExposeSecret::expose_secret).collect();
     assert_eq!(tokens, ["new token", "old token"]);
