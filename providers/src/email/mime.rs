@@ -4,7 +4,6 @@
 //! The body is no SMTP dialogue: a dot at the beginning of a line is a dot. `Return-Path`, `X-Original-To` and their like
 //! are taken for the envelope, because whoever delivers puts them on top; the first of each counts.
 
-use bytes::Bytes;
 use http::Method;
 use proto::{Channel, Millis};
 
@@ -71,9 +70,8 @@ impl Adapter for Mime {
     }
 
     fn normalize(&self, raw: &RawRequest, settings: &SourceSettings) -> Normalized {
-        let bytes = match body::unpacked(raw, settings) {
-            Ok(std::borrow::Cow::Borrowed(_)) => raw.body.clone(),
-            Ok(std::borrow::Cow::Owned(unpacked)) => Bytes::from(unpacked),
+        let bytes = match body::unpacked_bytes(raw, settings) {
+            Ok(bytes) => bytes,
             Err(reason) => return Normalized::bad(reason),
         };
         let mut mail = Mail::read(&bytes);

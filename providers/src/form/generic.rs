@@ -13,7 +13,7 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::form::Fields;
 use crate::read::json::Notes;
-use crate::read::multipart::{self, Broken, Part};
+use crate::read::multipart::{self, Part};
 use crate::read::{body, charset, check, fields, form, json, media};
 use crate::record::{BadElement, BadReason, Element, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
@@ -142,10 +142,7 @@ pub(crate) fn fill_multipart(
     settings: &SourceSettings,
 ) -> Result<(), BadReason> {
     let boundary = multipart::boundary(content_type).ok_or(BadReason::BadMultipart)?;
-    let parts = multipart::parts(bytes, &boundary).map_err(|broken| match broken {
-        Broken::TooMany => BadReason::TooMany,
-        Broken::Truncated | Broken::Headers => BadReason::BadMultipart,
-    })?;
+    let parts = multipart::parts(bytes, &boundary, multipart::PARTS)?;
     let (files, texts): (Vec<Part<'_>>, Vec<Part<'_>>) = parts.into_iter().partition(is_file);
     let form = decode(&texts, content_type);
     fill_form(draft, form, raw, settings);

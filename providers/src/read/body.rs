@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read as _;
 
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
 use crate::record::{BadReason, RawRequest};
@@ -37,6 +38,14 @@ pub(crate) fn packing(content_encoding: Option<&str>) -> Packing {
 pub(crate) fn unpacks_to_more(packed: &[u8], most: u64) -> bool {
     let mut bytes = MultiGzDecoder::new(packed).take(most.saturating_add(1));
     std::io::copy(&mut bytes, &mut std::io::sink()).is_ok_and(|length| length > most)
+}
+
+/// The body, unpacked, for readers that keep pieces of it: those of a body that was not packed are its own.
+pub(crate) fn unpacked_bytes(raw: &RawRequest, settings: &SourceSettings) -> Result<Bytes, BadReason> {
+    Ok(match unpacked(raw, settings)? {
+        Cow::Borrowed(_) => raw.body.clone(),
+        Cow::Owned(bytes) => bytes.into(),
+    })
 }
 
 /// The body, unpacked.

@@ -22,7 +22,7 @@ pub struct Scheme {
     pub prefix: Option<String>,
     /// The header that holds the signed time in Unix seconds, in lower case. Default the provider's.
     pub timestamp_header: Option<String>,
-    /// How old or new a signed time may be. 1 s to 24 h, default the provider's.
+    /// How old or new a signed time may be. 1 s to 7 d, default the provider's.
     pub tolerance: Option<Duration>,
     /// What the provider's handshake has to show. Default none.
     pub verify_token: Option<Secret>,
@@ -70,7 +70,7 @@ impl Scheme {
             encoding: reader.optional("encoding", &one_of(ENCODINGS)),
             prefix: reader.optional("prefix", &text()),
             timestamp_header: reader.optional("timestamp_header", &header_name()),
-            tolerance: reader.optional("tolerance", &duration("1s", "24h")),
+            tolerance: reader.optional("tolerance", &duration("1s", "7d")),
             verify_token: reader.secret("verify_token", optional),
             topics: reader.list("topics", &text()),
         }
