@@ -122,8 +122,13 @@ fn attach(fields: &Fields, mail: &mut Mail) {
         }
     }
     if let Some(Value::Array(stored)) = fields.json("attachments") {
-        came += stored.len();
+        let before = mail.attachments.len();
         mail.attachments.extend(stored.iter().filter_map(|file| stored_file(file, &id_of)));
+        let told = mail.attachments.len() - before;
+        came += told;
+        if told < stored.len() {
+            mail.notes.note("attachments", "missing");
+        }
     }
     let stated = fields.filled("attachment-count").and_then(|text| text.trim().parse::<usize>().ok());
     if stated.is_some_and(|stated| stated > came) {
