@@ -110,13 +110,11 @@ impl Recent<Print> {
         let print = |hash: &blake3::Hash| Print::of_pieces(&[source.as_bytes(), hash.as_bytes()]);
         let (once, with) = (print(&used.once), print(&used.with));
         let Some(mut shard) = self.shard(once) else { return true };
-        match shard.first(once, now, self.window) {
-            Some(first) => first == with,
-            None => {
-                shard.enter(once, with, now, self.window, self.most_per_shard);
-                true
-            }
+        if let Some(first) = shard.first(once, now, self.window) {
+            return first == with;
         }
+        shard.enter(once, with, now, self.window, self.most_per_shard);
+        true
     }
 }
 
