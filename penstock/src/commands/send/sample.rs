@@ -34,6 +34,8 @@ const FILES: &[(&str, &str)] = &[
     ("mailgun-store", include_str!("../../../samples/mailgun-store.http")),
     ("mailgun-mime", include_str!("../../../samples/mailgun-mime.http")),
     ("mailgun-event", include_str!("../../../samples/mailgun-event.http")),
+    ("mime-mail", include_str!("../../../samples/mime-mail.http")),
+    ("mime-bounce", include_str!("../../../samples/mime-bounce.http")),
     ("form-urlencoded", include_str!("../../../samples/form-urlencoded.http")),
     ("form-json", include_str!("../../../samples/form-json.http")),
     ("form-multipart", include_str!("../../../samples/form-multipart.http")),
@@ -164,19 +166,10 @@ fn value(blank: &str, seed: [u8; 32], now: i64) -> Option<String> {
         "unix" => Some(now.div_euclid(1000).to_string()),
         "date" => Millis::from_unix(now)?.to_string().get(..10).map(str::to_owned),
         "clock" => Millis::from_unix(now)?.to_string().get(11..19).map(str::to_owned),
-        "rfc5322" => mail_date(Millis::from_unix(now)?),
+        "rfc5322" => Millis::from_unix(now).map(|time| time.to_datetime().to_rfc2822()),
         "rfc3339" => Millis::from_unix(now).map(|time| time.to_string()),
         _ => None,
     }
-}
-
-/// `31 Jul 2026 12:00:00 GMT`: the zone without a `+`, which means a space in a form.
-fn mail_date(time: Millis) -> Option<String> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let time = time.to_string();
-    let month: usize = time.get(5..7)?.parse().ok()?;
-    let (year, month, day) = (time.get(..4)?, MONTHS.get(month.checked_sub(1)?)?, time.get(8..10)?);
-    Some(format!("{day} {month} {year} {} GMT", time.get(11..19)?))
 }
 
 #[cfg(test)]
