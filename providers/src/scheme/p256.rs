@@ -92,6 +92,19 @@ mod tests {
         }
     }
 
+    /// Made with `openssl`, for this test; the lines of PEM around the first taken off.
+    const PEM: [&str; 2] = [
+        "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg3ju7uk6M6j6cgoYX\nOM2tbh6tOAvPU5wlEFrSVQPwy4uhRANCAAT2FPa3PHBYmoxHTPZekbQeddGedBHR\nD2mwvBOsEC0whaEXZ2nzENc5rRHhhkroGnw2UdBHbPRj/Hv0MZv5XLEO",
+        "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE9hT2tzxwWJqMR0z2XpG0HnXRnnQR\n0Q9psLwTrBAtMIWhF2dp8xDXOa0R4YZK6Bp8NlHQR2z0Y/x79DGb+VyxDg==\n-----END PUBLIC KEY-----",
+    ];
+
+    #[test]
+    fn keys_that_openssl_wrote_belong_together() {
+        let [private, public] = PEM.map(|pem| Keyring::parse(&[pem], "", key).unwrap());
+        let signature = sign(&private, b"message").unwrap();
+        assert_eq!((fitting(&public, b"message", &signature), sign(&public, b"")), (Ok(0), None));
+    }
+
     #[test]
     fn what_a_private_key_signs_its_public_one_verifies() {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new()).unwrap();

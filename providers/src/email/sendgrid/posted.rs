@@ -44,12 +44,11 @@ pub(super) fn read(bytes: &Bytes, content_type: &str, raw: &RawRequest) -> Resul
     let parts = multipart::parts(bytes, &boundary, form::FIELDS)?;
     let posted = Posted::new(&parts);
     let envelope = posted.envelope();
-    let mail = match posted.bytes("email") {
+    let mut mail = match posted.bytes("email") {
         Some(email) => Mail::read(&bytes.slice_ref(email)),
         None if posted.holds_a_mail() => posted.mail(bytes),
         None => return Ok(Draft::new(Kind::AccountEvent).ignored(bytes.to_vec()).alone(raw)),
     };
-    let mut mail = mail;
     posted.keep_rest(&mut mail.metadata);
     Ok(email::finish(mail.drafts(&envelope), raw))
 }
