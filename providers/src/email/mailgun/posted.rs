@@ -96,8 +96,9 @@ fn header(fields: &Fields) -> Vec<u8> {
     header_block(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
+/// Whether the sender of the mail chose the name, and with it the value.
 fn is_of_the_mail(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_uppercase())
+    !name.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
 fn attach(fields: &Fields, mail: &mut Mail) {
@@ -174,12 +175,12 @@ fn stored_file(file: &Value, id_of: &impl Fn(&str) -> Option<String>) -> Option<
     Some(Attached::at(about, file.get("size").and_then(Value::as_u64), url))
 }
 
-/// What Mailgun says beside the mail. Headers of the mail are with the mail already, but for what Mailgun itself adds.
+/// What Mailgun says beside the mail. Headers are with the mail already; those that Mailgun adds (`X-Mailgun-Spf`) too,
+/// because a sender can write them as well.
 fn keep_rest(fields: &Fields, mail: &mut Mail) {
     for field in fields.iter() {
-        let own = !is_of_the_mail(&field.name) || field.name.starts_with("X-Mailgun-");
         let is_file = field.filename.is_some() || is_attachment(&field.name) || other_body(field).is_some();
-        if !own || is_file || READ.contains(&&*field.name) {
+        if is_of_the_mail(&field.name) || is_file || READ.contains(&&*field.name) {
             continue;
         }
         let name = field.name.to_ascii_lowercase().replace('-', "_");
