@@ -78,10 +78,15 @@ fn content(hasher: KeyHasher, content: &Content) -> KeyHasher {
     let hasher = hasher.part((content.attachments.len() as u64).to_le_bytes());
     let hasher = content.attachments.iter().fold(hasher, KeyHasher::part);
     // Nothing was written (two statuses, two empty messages), or not all of it could be read. Then everything counts.
-    hasher.optional((content.is_empty() || content.undecodable).then_some(&content.element))
+    hasher.optional(content.needs_element().then_some(&content.element))
 }
 
 impl Content {
+    /// Whether [`Self::element`] counts.
+    pub(crate) fn needs_element(&self) -> bool {
+        self.is_empty() || self.undecodable
+    }
+
     fn is_empty(&self) -> bool {
         let blank = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
         // As `canonical_json` writes null, an empty object and an empty array.

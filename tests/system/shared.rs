@@ -33,6 +33,8 @@ fn sources() -> Vec<String> {
         source("webhook", "basic", "basic", &format!("secrets = [{{ value = \"{BASIC}\" }}]\n")),
         source("webhook", "cloudevents", "events", &format!("secrets = [{{ value = \"{BEARER}\" }}]\n")),
         source("webhook", "cloudevents", "events-binary", &format!("secrets = [{{ value = \"{BEARER}\" }}]\n")),
+        source("email", "mime", "mails", &format!("secrets = [{{ value = \"{BEARER}\" }}]\n")),
+        source("email", "mime", "bounces", &format!("secrets = [{{ value = \"{BEARER}\" }}]\n")),
         source("sms", "twilio", "sms-message", &twilio),
         source("sms", "twilio", "sms-status", &twilio),
         source("form", "generic", "batch", ""),

@@ -151,16 +151,23 @@ fn hostile_mails_end_in_bounded_time_and_memory() {
 fn a_report_about_many_is_as_many_records() {
     let group = |number: u32| format!("Final-Recipient: rfc822; u{number}@x.example\r\nAction: failed\r\n\r\n");
     let groups: String = (0..3).map(group).collect();
-    let body = format!(
-        "Message-ID: <r@x>\r\nContent-Type: multipart/report; boundary=r\r\n\r\n--r\r\n\
-         Content-Type: message/delivery-status\r\n\r\n{groups}--r--\r\n"
-    );
-    let normalized = normalize(body);
-    let records: Vec<_> = normalized.elements.into_iter().map(Result::unwrap).collect();
-    assert_eq!(records.len(), 3);
+    let body = |text: &str| {
+        format!(
+            "Message-ID: <r@x>\r\nContent-Type: multipart/report; boundary=r\r\n\r\n--r\r\n\r\n{text}\r\n--r\r\n\
+             Content-Type: message/delivery-status\r\n\r\n{groups}--r--\r\n"
+        )
+    };
     let windows = Windows { id_ms: 2, content_ms: 1 };
     let hash_key = proto::HashKey::derive(b"k");
-    let keys = records.iter().map(|record| dedup::key(record, Policy::Auto, windows, &hash_key).0.to_string());
-    assert_eq!(keys.collect::<std::collections::HashSet<_>>().len(), 3);
-    assert!(records.iter().all(|record| record.message.kind == Kind::Bounce && record.message.parts == 3));
+    for policy in [Policy::Auto, Policy::Content] {
+        let mut keys = std::collections::HashSet::new();
+        for text in ["one", "two", "two"] {
+            let records = normalize(body(text)).elements.into_iter().map(Result::unwrap);
+            for record in records {
+                assert_eq!((record.message.kind, record.message.parts), (Kind::Bounce, 3));
+                keys.insert(dedup::key(&record, policy, windows, &hash_key).0.to_string());
+            }
+        }
+        assert_eq!(keys.len(), 6, "two reports, three recipients each, {policy}");
+    }
 }

@@ -80,7 +80,7 @@ impl Mail {
             let text = |part: &Option<String>| part.clone().unwrap_or_default();
             format!("{} <{}>", text(name), text(address))
         };
-        Content {
+        let mut content = Content {
             sender: self.from.as_ref().map(|from| of(&from.address, &from.name)),
             recipients: recipients.iter().map(|recipient| of(&recipient.address, &recipient.name)).collect(),
             subject: self.subject.clone(),
@@ -90,7 +90,11 @@ impl Mail {
             attachments: self.attachments.iter().map(super::Attached::mark).collect(),
             undecodable: self.undecodable,
             element: self.element.clone(),
+        };
+        if content.needs_element() && content.element.is_empty() {
+            content.element = blake3::hash(&self.whole).as_bytes().to_vec();
         }
+        content
     }
 
     fn identity(&self, envelope: &Envelope, content: &Content) -> Identity {
@@ -141,7 +145,8 @@ fn shared(first: &Draft) -> Draft {
     let metadata = first.metadata.iter().filter(|(name, _)| *name != "headers");
     draft.metadata = metadata.map(|(name, value)| (name.clone(), value.clone())).collect();
     draft.identity = first.identity.clone();
-    draft.content.element.clone_from(&first.content.element);
+    // What was written is in the first; that it was another report tells the rest from that of another.
+    draft.content.fields = Some(dedup::digest(&first.content).into_bytes());
     draft
 }
 

@@ -66,8 +66,11 @@ pub(crate) struct Mail {
     pub(crate) notes: Cleaner,
     /// Something could not be decoded: what became U+FFFD may have been different.
     pub(crate) undecodable: bool,
-    /// What tells this mail from others where it has no content, or not all of it could be decoded: a hash of the whole.
+    /// What tells this mail from others where it has no content, or not all of it could be decoded. Empty: the hash of
+    /// what was read, which is made where it is needed.
     pub(crate) element: Vec<u8>,
+    /// What was read.
+    whole: Bytes,
 }
 
 impl Mail {
@@ -77,7 +80,7 @@ impl Mail {
         let mut mail = Self::default();
         headers::read(&fields, &mut mail);
         content::read(bytes, &fields, body, &mut mail);
-        mail.element = blake3::hash(bytes).as_bytes().to_vec();
+        mail.whole = bytes.clone();
         mail
     }
 
@@ -87,7 +90,7 @@ impl Mail {
         let (fields, _) = fields::read(block, fields::beginning(block), fields::OF_MAIL, |_| true, |_| false);
         let mut mail = Self::default();
         headers::read(&fields, &mut mail);
-        mail.element = blake3::hash(block).as_bytes().to_vec();
+        mail.whole = Bytes::copy_from_slice(block);
         mail
     }
 

@@ -103,7 +103,7 @@ fn of_alternatives_one_is_the_text_one_the_html_and_the_rest_is_kept() {
         "related",
         "r",
         &[
-            "Content-Type: text/html\n\n<img src=\"cid:a@b\">",
+            "Content-Type: text/html; name=body.html\n\n<img src=\"cid:a@b\">",
             "Content-Type: image/png\nContent-ID: <a@b>\nContent-Transfer-Encoding: base64\n\niVBORw0K",
             "Content-Type: text/html; name=frame.html\n\n<p>frame</p>",
         ],
