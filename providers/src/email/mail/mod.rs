@@ -70,7 +70,7 @@ pub(crate) struct Mail {
     /// what was read, which is made where it is needed.
     pub(crate) element: Vec<u8>,
     /// What was read.
-    whole: Bytes,
+    pub(crate) whole: Bytes,
 }
 
 impl Mail {

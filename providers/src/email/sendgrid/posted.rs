@@ -116,7 +116,7 @@ impl<'a> Posted<'a> {
             }
         }
         self.attach(&mut mail, whole);
-        mail.element = blake3::hash(whole).as_bytes().to_vec();
+        mail.whole = whole.clone();
         mail
     }
 
