@@ -30,6 +30,11 @@ pub fn admit(
     failure: impl FnOnce() -> Result<(), Over>,
 ) -> Admission {
     let Verdict::Wrong(flaw) = verdict else { return Admission::Store(verdict.verified()) };
+    // Which of the two messages is the real one is not known, and a retry that was written anew looks the same: it is
+    // kept, and not believed.
+    if flaw == Flaw::Reused {
+        return Admission::Store(Verified::No);
+    }
     match (verify, failure_unless_observed(verify, failure)) {
         (Verify::Observe, _) => Admission::Store(Verified::No),
         (Verify::Hold, Ok(())) if fits_a_message => Admission::Hold(flaw),
@@ -76,6 +81,14 @@ mod tests {
         for (verdict, verify, fits, within, expected) in table {
             let failure = || if within { Ok(()) } else { Err(OVER) };
             assert_eq!(admit(verdict, verify, fits, failure), expected, "{verify:?} {fits} {within}");
+        }
+    }
+
+    #[test]
+    fn what_came_with_a_used_signature_is_kept_unverified_and_never_answered_with_an_error() {
+        for verify in [Verify::Enforce, Verify::Observe, Verify::Hold] {
+            let admission = admit(Verdict::Wrong(Flaw::Reused), verify, false, || panic!("the address was charged"));
+            assert_eq!(admission, Admission::Store(Verified::No));
         }
     }
 

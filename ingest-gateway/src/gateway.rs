@@ -19,7 +19,7 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use proto::Verified;
 use proto::body_ref::INLINE;
-use providers::{Handshake, Verdict};
+use providers::{Flaw, Handshake, Verdict};
 use runtime::clock::now_millis;
 use runtime::error_chain::Chain;
 use runtime::http_server::linger;
@@ -35,7 +35,7 @@ use crate::clock::{BrokerClock, Uncertain};
 use crate::envelope;
 use crate::intake::{Intake, State};
 use crate::metrics::{GatewayMetrics, InHand, Requests};
-use crate::recent::Recent;
+use crate::recent::{Print, Recent};
 use crate::route;
 use crate::sources::Source;
 use crate::store::{Store, StoreError};
@@ -53,7 +53,8 @@ pub struct Gateway {
     budget: Budget,
     clock: Arc<BrokerClock>,
     metrics: Arc<GatewayMetrics>,
-    recent: Recent,
+    repeats: Recent<Uuid>,
+    uses: Recent<Print>,
     unknown: Arc<Requests>,
     store_failures: Throttle,
     wrong_signatures: Throttle,
@@ -74,7 +75,8 @@ impl Gateway {
             budget,
             clock,
             metrics,
-            recent: Recent::default(),
+            repeats: Recent::repeats(),
+            uses: Recent::uses(),
             unknown: Arc::new(Requests::unknown()),
             store_failures: Throttle::new(LOG_EVERY_MS),
             wrong_signatures: Throttle::new(LOG_EVERY_MS),
@@ -157,7 +159,7 @@ impl Gateway {
         let pairs = envelope::pairs(head);
         let metrics = state.metrics(source);
         let intake = Intake { state, source, metrics, head, pairs, body: bytes, ticket: *ticket };
-        let verdict = intake.authenticate();
+        let verdict = self.judge(&intake);
         let fits_a_message = intake.body.len() <= INLINE;
         let admission = admit(verdict, source.verify, fits_a_message, || table.failures.check(address));
         self.tell_wrong(&intake, verdict, admission);
@@ -170,6 +172,17 @@ impl Gateway {
                 Err(Held::Refused(refusal)) => Err(refusal),
             },
             Admission::Store(verified) => self.store(intake, verified).await,
+        }
+    }
+
+    /// The verdict on a signature, and on what it is used for where it does not cover the message.
+    fn judge(&self, intake: &Intake<'_>) -> Verdict {
+        let verdict = intake.authenticate();
+        let Verdict::Fits { .. } = verdict else { return verdict };
+        let source = intake.source.name.as_str();
+        match intake.used() {
+            Some(used) if !self.uses.is_first_use(&used, source, Instant::now()) => Verdict::Wrong(Flaw::Reused),
+            _ => verdict,
         }
     }
 
@@ -204,14 +217,14 @@ impl Gateway {
         intake.limit(verified)?;
 
         let print = intake.print(verified);
-        let repeat_of = self.recent.seen(print, Instant::now());
+        let repeat_of = self.repeats.seen(print, Instant::now());
         if let (Some(repeat_of), true) = (repeat_of, source.refuses_repeats) {
             return Ok(Answer::Conflict { repeat_of });
         }
         let (envelope, body) = intake.into_message(verified);
         let stored = self.store.raw(&source.raw_subject, envelope, body, state.table.publish_timeout).await;
         let sequence = stored.map_err(|error| self.cannot_store(source, ticket.id, &error))?;
-        self.recent.enter(print, ticket.id, Instant::now());
+        self.repeats.enter(print, ticket.id, Instant::now());
         Ok(Answer::Stored { sequence, repeat_of, success: source.adapter.contract().success })
     }
 
@@ -244,6 +257,7 @@ impl Gateway {
         };
         metrics.wrong(flaw);
         let ending = match admission {
+            Admission::Store(_) if flaw == Flaw::Reused => "accepted, and not believed",
             Admission::Store(_) => {
                 metrics.observed.increment(1);
                 "accepted: the source only observes"

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use proto::header::Pair;
 use proto::{RawEnvelope, Verified};
-use providers::Verdict;
+use providers::{Used, Verdict};
 use runtime::config::{Config, Problems};
 
 use crate::admit::within_limit;
@@ -67,6 +67,11 @@ impl Intake<'_> {
     pub fn authenticate(&self) -> Verdict {
         let url = envelope::public_url(self.head, self.source, &self.state.table.urls);
         self.source.authenticate(&self.request(&url), self.ticket.received_at)
+    }
+
+    /// What its signature was used for, where that does not cover it.
+    pub fn used(&self) -> Option<Used> {
+        self.source.adapter.used(&self.request(""))
     }
 
     /// Finds what only its sender can mend.

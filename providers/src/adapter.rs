@@ -50,6 +50,12 @@ pub trait Adapter: Sync + fmt::Debug {
     /// bytes once unpacked. Whatever passes can still turn out to be unreadable for the normalizer.
     fn check(&self, request: &Request<'_>, max_body: u64) -> Result<(), BadRequest>;
 
+    /// What a signature that does not cover the message was used for, where the provider makes each up for one message;
+    /// `None` where it covers it, or where nothing in it is made up anew. Asked of requests that verify.
+    fn used(&self, _request: &Request<'_>) -> Option<Used> {
+        None
+    }
+
     /// What the provider would add to this request so that it verifies at `now` with the keyring's first secret.
     /// `None` where the keyring has nothing to sign with (a public key).
     fn sign(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Option<Signed>;
@@ -80,6 +86,16 @@ pub trait Adapter: Sync + fmt::Debug {
     fn secret_parameters(&self) -> &'static [&'static str] {
         &[crate::scheme::url_key::PARAMETER]
     }
+}
+
+/// A signature that is good for one message, and the message that it came with. Who sees `once` again with something else
+/// knows that one of the two was put beside a signature that was not made for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// The hash of what is signed: made up by the provider for this message alone.
+    pub once: blake3::Hash,
+    /// The hash of everything else: the same when the provider sends it again.
+    pub with: blake3::Hash,
 }
 
 /// What turns a request into one that verifies.

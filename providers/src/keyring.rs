@@ -1,8 +1,10 @@
 //! A source's secrets, parsed once, and the complaints about those that do not parse. Neither ever prints a secret.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
+use ring::signature::EcdsaKeyPair;
 
 /// The parsed secrets of one source, in the order of its `secrets`.
 #[derive(Clone, Default)]
@@ -17,6 +19,10 @@ pub(crate) enum Key {
     Ed25519Public(VerifyingKey),
     /// What can also sign.
     Ed25519Private(Box<SigningKey>),
+    /// What can only verify: a point of P-256, uncompressed.
+    P256Public([u8; 65]),
+    /// What can also sign.
+    P256Private(Arc<EcdsaKeyPair>),
 }
 
 /// A source whose secrets or settings do not fit its provider.
@@ -96,7 +102,7 @@ impl Keyring {
     pub(crate) fn shared(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.0.iter().enumerate().filter_map(|(index, key)| match key {
             Key::Shared(bytes) => Some((index, bytes.as_slice())),
-            Key::Ed25519Public(_) | Key::Ed25519Private(_) => None,
+            _ => None,
         })
     }
 

@@ -42,7 +42,7 @@ mod sms;
 mod webhook;
 mod whatsapp;
 
-pub use adapter::{Adapter, Signed};
+pub use adapter::{Adapter, Signed, Used};
 pub use contract::{Contract, OverLimit, Reaction, Verify};
 pub use dedup::Windows;
 pub use handshake::Handshake;

@@ -18,6 +18,8 @@ pub const ALL: &[&dyn Adapter] = &[
     &whatsapp::dialog360::Dialog360,
     &whatsapp::twilio::Twilio,
     &email::mime::Mime,
+    &email::sendgrid::SendGrid,
+    &email::mailgun::Mailgun,
     &form::generic::GENERIC,
     &form::typeform::TYPEFORM,
     &form::tally::TALLY,

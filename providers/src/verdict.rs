@@ -45,11 +45,14 @@ pub enum Flaw {
     /// It was made with an algorithm that the source is not configured for.
     #[error("the signature's algorithm is not the one configured")]
     Algorithm,
+    /// It fits and does not cover the message, and came beside another one before.
+    #[error("the signature is right, but was used for another message")]
+    Reused,
 }
 
 impl Flaw {
     /// Every flaw, so that counters can be present at zero.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Missing,
         Self::Repeated,
         Self::Malformed,
@@ -58,6 +61,7 @@ impl Flaw {
         Self::Early,
         Self::Unbound,
         Self::Algorithm,
+        Self::Reused,
     ];
 
     /// The word used in metrics and logs.
@@ -71,6 +75,7 @@ impl Flaw {
             Self::Early => "early",
             Self::Unbound => "unbound",
             Self::Algorithm => "algorithm",
+            Self::Reused => "reused",
         }
     }
 }

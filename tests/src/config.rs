@@ -11,6 +11,10 @@ pub const STANDARD_OLD: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 pub const TWILIO: &str = "5bb083376430c45517a0e36c7ac656b6";
 /// A GitHub secret.
 pub const GITHUB: &str = "4x5eAtBCtF8eLWLlXDF9cW0bnfMa7DAc";
+/// A signing key of Mailgun.
+pub const MAILGUN: &str = "073c67c453743a581bbc3c80efe10148";
+/// The public key that SendGrid's samples are signed for.
+pub const SENDGRID: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEctHXcnJ0biPglU/XsJkLzhnxdEX2PzCF2Jw556dRKwpf3mZSZRYUiRitqYhlEVabrMhMKz+uxXdyHd8LhtAcAg==";
 /// A bearer token.
 pub const BEARER: &str = "VDGQwcdqhK2GXGojISx4fPIovshRjLOqaRMmKmnw";
 /// User and password.

@@ -80,6 +80,14 @@ pub fn vonage_messages_request(secret: &str, source: &str, body: &str) -> Reques
         .header("Authorization", format!("Bearer {header}.{claims}.{signature}"))
 }
 
+/// Mailgun: HMAC-SHA256 over time and token, in hex. Gives the three fields: time, token, signature.
+pub fn mailgun(key: &str, timestamp: i64, token: &str) -> [(&'static str, String); 3] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("a key of any length");
+    mac.update(format!("{timestamp}{token}").as_bytes());
+    let signature = hex::encode(mac.finalize().into_bytes());
+    [("timestamp", timestamp.to_string()), ("token", token.to_owned()), ("signature", signature)]
+}
+
 /// `application/x-www-form-urlencoded`, with everything escaped that may be.
 pub fn urlencoded(fields: &[(&str, &str)]) -> String {
     let escape = |text: &str| {

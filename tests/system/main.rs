@@ -26,6 +26,7 @@ mod outages;
 mod poison;
 mod pressure;
 mod replay;
+mod sendgrid_mailgun;
 mod shutdown;
 mod statuses;
 mod streams;

@@ -4,7 +4,9 @@
 //! own instead.
 
 use tests::Pipeline;
-use tests::config::{BASIC, BEARER, GITHUB, STANDARD, STANDARD_OLD, TWILIO, UNLIMITED, signed, source, with_sources};
+use tests::config::{
+    BASIC, BEARER, GITHUB, MAILGUN, SENDGRID, STANDARD, STANDARD_OLD, TWILIO, UNLIMITED, signed, source, with_sources,
+};
 use tests::up::Up;
 use tokio::sync::OnceCell;
 
@@ -70,6 +72,9 @@ fn sources() -> Vec<String> {
         ),
         source("form", "generic", "addresses", UNLIMITED),
         source("whatsapp", "meta", "chat", &format!("{twilio}verify_token = {{ value = \"t0ken\" }}\n")),
+        source("email", "sendgrid", "parse", &format!("secrets = [{{ value = \"{SENDGRID}\" }}]\n")),
+        source("email", "mailgun", "route", &format!("secrets = [{{ value = \"{MAILGUN}\" }}]\n")),
+        source("email", "mailgun", "token", &format!("secrets = [{{ value = \"{MAILGUN}\" }}]\n")),
         // Text, poison.
         source("webhook", "none", "text", ""),
         source("webhook", "none", "bytes", "dedup = { policy = \"off\" }\n"),

@@ -1,7 +1,9 @@
 //! E-mail: whoever takes the mail in by SMTP posts it here, whole or in pieces.
 
 pub(crate) mod mail;
+pub(crate) mod mailgun;
 pub(crate) mod mime;
+pub(crate) mod sendgrid;
 
 use crate::read::draft::Draft;
 use crate::record::{Normalized, RawRequest};

@@ -15,7 +15,7 @@ use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::read::draft::Draft;
 use crate::read::form::Fields;
 use crate::read::json::{Json, Notes};
-use crate::read::multipart::{self, Broken, Part};
+use crate::read::multipart::{self, Part};
 use crate::read::{body, charset, fields, form, json, media};
 use crate::record::{BadElement, BadReason, Element, Identity, Normalized, RawRequest};
 use crate::settings::SourceSettings;
@@ -152,10 +152,7 @@ pub(crate) fn fill_multipart(
     settings: &SourceSettings,
 ) -> Result<(), BadReason> {
     let boundary = multipart::boundary(content_type).ok_or(BadReason::BadMultipart)?;
-    let parts = multipart::parts(bytes, &boundary).map_err(|broken| match broken {
-        Broken::TooMany => BadReason::TooMany,
-        Broken::Truncated | Broken::Headers => BadReason::BadMultipart,
-    })?;
+    let parts = multipart::parts(bytes, &boundary, multipart::PARTS)?;
     let (files, texts): (Vec<Part<'_>>, Vec<Part<'_>>) = parts.into_iter().partition(is_file);
     let form = decode(&texts, content_type);
     fill_form(draft, form, raw, settings);

@@ -23,15 +23,20 @@ pub(crate) struct Fields {
 
 /// The names and values as bytes, in order, undecoded, one at a time: a body of separators has half a million of them.
 pub(crate) fn pairs(body: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    escaped_pairs(body).map(|(name, value)| (unescape(name), unescape(value)))
+}
+
+/// The same as they came, for whoever looks for one of them: a value can be the whole body.
+pub(crate) fn escaped_pairs(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let pieces = body.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty());
     pieces.map(|piece| {
         let mut halves = piece.splitn(2, |byte| *byte == b'=');
-        let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
-        (unescape(name), unescape(value))
+        (halves.next().unwrap_or_default(), halves.next().unwrap_or_default())
     })
 }
 
-fn unescape(bytes: &[u8]) -> Vec<u8> {
+/// A name or value with its `+` and `%` undone.
+pub(crate) fn unescape(bytes: &[u8]) -> Vec<u8> {
     let spaced: Cow<'_, [u8]> = if bytes.contains(&b'+') {
         bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect::<Vec<_>>().into()
     } else {

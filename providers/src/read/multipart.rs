@@ -7,6 +7,7 @@
 use memchr::memmem;
 
 use super::{charset, media};
+use crate::record::BadReason;
 
 /// Parts taken at most.
 pub(crate) const PARTS: usize = 1_000;
@@ -39,6 +40,15 @@ pub(crate) enum Broken {
     TooMany,
 }
 
+impl From<Broken> for BadReason {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::TooMany => Self::TooMany,
+            Broken::Truncated | Broken::Headers => Self::BadMultipart,
+        }
+    }
+}
+
 /// The boundary of a `Content-Type`, if it is usable.
 pub(crate) fn boundary(content_type: &str) -> Option<String> {
     media::parameter(content_type, "boundary").filter(|boundary| (1..=BOUNDARY).contains(&boundary.len()))
@@ -49,24 +59,54 @@ pub(crate) fn is_closed(body: &[u8], boundary: &str) -> bool {
     Delimiters::new(body, boundary).any(|delimiter| delimiter.last)
 }
 
-/// Takes the body apart.
-pub(crate) fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>, Broken> {
+/// Takes the body apart, into this many parts at most.
+pub(crate) fn parts<'a>(body: &'a [u8], boundary: &str, most: usize) -> Result<Vec<Part<'a>>, Broken> {
     let mut parts = Vec::new();
-    let mut start = None;
-    for delimiter in Delimiters::new(body, boundary) {
-        if let Some(start) = start {
-            if parts.len() == PARTS {
-                return Err(Broken::TooMany);
-            }
-            // Where two delimiters share a line break, the part between them has not even headers.
-            parts.push(part(body.get(start..delimiter.start).unwrap_or_default())?);
+    for part in each(body, boundary) {
+        if parts.len() == most {
+            return Err(Broken::TooMany);
         }
-        if delimiter.last {
-            return Ok(parts);
-        }
-        start = Some(delimiter.end);
+        parts.push(part?);
     }
-    Err(Broken::Truncated)
+    Ok(parts)
+}
+
+/// The parts one at a time, for whoever looks for one of them. After an error there are no more.
+pub(crate) fn each<'a>(body: &'a [u8], boundary: &str) -> impl Iterator<Item = Result<Part<'a>, Broken>> {
+    let mut delimiters = Delimiters::new(body, boundary);
+    // Where the next part begins; `None` behind the last one.
+    let mut start = delimiters.next().filter(|first| !first.last).map(|first| first.end);
+    let mut broken = start.is_none() && !is_closed(body, boundary);
+    std::iter::from_fn(move || {
+        if std::mem::take(&mut broken) {
+            return Some(Err(Broken::Truncated));
+        }
+        let begin = start.take()?;
+        let Some(delimiter) = delimiters.next() else { return Some(Err(Broken::Truncated)) };
+        // Where two delimiters share a line break, the part between them has not even headers.
+        let part = part(body.get(begin..delimiter.start).unwrap_or_default());
+        if part.is_ok() && !delimiter.last {
+            start = Some(delimiter.end);
+        }
+        Some(part)
+    })
+}
+
+/// The body without the parts of these names.
+pub(crate) fn without(body: &[u8], boundary: &str, unwanted: impl Fn(&str) -> bool) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(body.len());
+    let mut from = 0;
+    let mut before: Option<Delimiter> = None;
+    for delimiter in Delimiters::new(body, boundary) {
+        let part = before.and_then(|before| part(body.get(before.end..delimiter.start).unwrap_or_default()).ok());
+        if !part.is_some_and(|part| unwanted(&part.name)) {
+            kept.extend_from_slice(body.get(from..delimiter.start).unwrap_or_default());
+        }
+        from = delimiter.start;
+        before = Some(delimiter);
+    }
+    kept.extend_from_slice(body.get(from..).unwrap_or_default());
+    kept
 }
 
 /// A line that is nothing but a boundary.
@@ -200,7 +240,7 @@ mod tests {
     use super::*;
 
     fn names(body: &str) -> Result<Vec<(String, String)>, Broken> {
-        let parts = parts(body.as_bytes(), "b")?;
+        let parts = parts(body.as_bytes(), "b", PARTS)?;
         Ok(parts.into_iter().map(|part| (part.name, String::from_utf8_lossy(part.body).into_owned())).collect())
     }
 
@@ -229,6 +269,17 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_taken_out_without_a_trace() {
+        let part = |name: &str| format!("--b\r\nContent-Disposition: form-data; name={name}\r\n\r\n{name}\r\n");
+        let body = [part("x"), part("y"), part("x"), part("z"), "--b--\r\n".to_owned()].concat();
+        let named = |unwanted: &str| {
+            let kept = without(body.as_bytes(), "b", |name| name == unwanted);
+            names(&String::from_utf8(kept).unwrap()).unwrap().into_iter().map(|(name, _)| name).collect::<String>()
+        };
+        assert_eq!([named("x"), named("z"), named("none")], ["yz", "xyx", "xyxz"]);
+    }
+
+    #[test]
     fn parts_and_headers_are_bounded() {
         let many = format!("{}--b--", "--b\r\n\r\n".repeat(PARTS + 1));
         assert_eq!(names(&many), Err(Broken::TooMany));
@@ -242,7 +293,7 @@ mod tests {
     fn a_file_name_is_no_path_and_its_extended_form_wins() {
         let file = |value: &str| {
             let body = format!("--b\r\nContent-Disposition: form-data; name=\"n%22\"; {value}\r\n\r\n\r\n--b--");
-            parts(body.as_bytes(), "b").unwrap()[0].filename.clone()
+            parts(body.as_bytes(), "b", PARTS).unwrap()[0].filename.clone()
         };
         assert_eq!(file(r#"filename="C:\new\x.txt""#).unwrap(), "x.txt");
         assert_eq!(file(r#"filename="../../etc/passwd""#).unwrap(), "passwd");

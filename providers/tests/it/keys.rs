@@ -313,7 +313,24 @@ fn keys_never_change() {
     let reaction =
         r#""messages":[{"from":"49151","id":"w2","type":"reaction","reaction":{"message_id":"w","emoji":"x"}}]"#;
     let read = r#""statuses":[{"id":"w","status":"read","recipient_id":"49151"}]"#;
+    let route = "recipient=in%40x.example&from=a%40y.example&subject=s&body-plain=hi&token=t&\
+                 message-headers=[[\"Message-Id\",\"%3C1%40y.example%3E\"]]";
+    let route = Owned::post("application/x-www-form-urlencoded", route);
+    let event =
+        Owned::post("application/json", r#"{"event-data":{"event":"opened","id":"e","recipient":"a@y.example"}}"#);
+    let field =
+        |name: &str, value: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let parse = [
+        field("headers", "Message-ID: <1@y.example>\nFrom: a@y.example\nSubject: s\n"),
+        field("text", "hi"),
+        field("envelope", r#"{"to":["in@x.example"],"from":""}"#),
+    ];
+    let parse = Owned::post("multipart/form-data; boundary=b", format!("{}--b--\r\n", parse.concat()));
     let golden = [
+        (raw(Channel::Email, "mailgun", &route, Verified::Yes), Policy::Auto, "5a86f0a12e6c2e787c3649342e9d649a"),
+        (raw(Channel::Email, "mailgun", &route, Verified::No), Policy::Auto, "a77dac0a81a055c1021866745ab7cac3"),
+        (raw(Channel::Email, "mailgun", &event, Verified::Yes), Policy::Auto, "e02d84e275bb042ef9648f6bdf4da112"),
+        (raw(Channel::Email, "sendgrid", &parse, Verified::Yes), Policy::Auto, "722160dbd23b0e7eb2e4cfc4358cf7f6"),
         (chat(reaction), Policy::Auto, "28634ea3e45a6fa5ab8fa539ecc6b101"),
         (chat(reaction), Policy::Content, "a49d73a0f05fe25828700c59bdfc946d"),
         (chat(read), Policy::Auto, "249292d9aae8571f0b5df05b550317b5"),

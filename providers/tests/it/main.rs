@@ -13,6 +13,7 @@ mod forms;
 mod hostile;
 mod keys;
 mod payloads;
+mod sendgrid_mailgun;
 mod sinch_plivo;
 mod sms;
 mod sms_variants;

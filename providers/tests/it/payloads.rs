@@ -38,6 +38,13 @@ fn source(payload: &Value, secrets: &Value) -> Source {
             Source::new(Channel::WhatsApp, "twilio", &[&token], Scheme::default())
         }
         "plivo" => Source::new(Channel::Sms, "plivo", &[&secret("/plivo/auth_token")], Scheme::default()),
+        "sendgrid" => {
+            let key = secret("/sendgrid/public_key_spki_der_base64");
+            Source::new(Channel::Email, "sendgrid", &[&key], Scheme::default())
+        }
+        "mailgun" => {
+            Source::new(Channel::Email, "mailgun", &[&secret("/mailgun/webhook_signing_key")], Scheme::default())
+        }
         "github" => Source::new(Channel::Webhook, "github", &[&secret("/github/secret")], Scheme::default()),
         "typeform" => Source::new(Channel::Form, "typeform", &[&secret("/typeform/secret")], Scheme::default()),
         "tally" => Source::new(Channel::Form, "tally", &[&secret("/tally/secret")], Scheme::default()),

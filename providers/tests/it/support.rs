@@ -132,6 +132,8 @@ impl Source {
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("cloudevents", _) => (Channel::Webhook, "cloudevents"),
             ("github", _) => (Channel::Webhook, "github"),
+            ("sendgrid", _) => (Channel::Email, "sendgrid"),
+            ("mailgun", _) => (Channel::Email, "mailgun"),
             (_, "bearer" | "api_key") => (Channel::Webhook, "bearer"),
             (_, "basic_auth") => (Channel::Webhook, "basic"),
             (_, "generic_hmac" | "generic_hmac_ts") => (Channel::Webhook, "hmac"),
@@ -159,6 +161,8 @@ fn secrets(keys: &Value) -> Vec<String> {
         "credentials",
         "app_secrets",
         "platform_secrets",
+        "public_keys_spki_der_base64",
+        "webhook_signing_keys",
     ];
     let list = lists.iter().find_map(|name| keys[name].as_array()).unwrap_or_else(|| panic!("no secrets in {keys}"));
     let one = |value: &Value| match value {

@@ -28,6 +28,8 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("whatsapp", "360dialog"),
     ("whatsapp", "twilio"),
     ("email", "mime"),
+    ("email", "sendgrid"),
+    ("email", "mailgun"),
     ("form", "generic"),
     ("form", "typeform"),
     ("form", "tally"),
@@ -42,8 +44,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 ];
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
-const PLANNED: &[(&str, &str)] =
-    &[("email", "sendgrid"), ("email", "mailgun"), ("email", "postmark"), ("email", "ses")];
+const PLANNED: &[(&str, &str)] = &[("email", "postmark"), ("email", "ses")];
 
 /// One sender: `POST /v1/{channel}/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,7 +33,6 @@ impl Attached {
     }
 
     /// One that has to be fetched from the provider.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for providers that take mails apart themselves"))]
     pub(crate) fn at(about: About, size: Option<u64>, location: String) -> Self {
         Self { attachment: about.attachment(size, None, Some(location)), file: None }
     }
