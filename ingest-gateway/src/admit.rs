@@ -30,6 +30,10 @@ pub fn admit(
     failure: impl FnOnce() -> Result<(), Over>,
 ) -> Admission {
     let Verdict::Wrong(flaw) = verdict else { return Admission::Store(verdict.verified()) };
+    if flaw == Flaw::Unasked && verify != Verify::Observe {
+        // No guess at a secret: its sender shows what it has once it hears this, and holding would be the wrong answer.
+        return Admission::Unauthorized(flaw);
+    }
     match (verify, failure_unless_observed(verify, failure)) {
         (Verify::Observe, _) => Admission::Store(Verified::No),
         (Verify::Hold, Ok(())) if fits_a_message => Admission::Hold(flaw),
@@ -77,6 +81,17 @@ mod tests {
             let failure = || if within { Ok(()) } else { Err(OVER) };
             assert_eq!(admit(verdict, verify, fits, failure), expected, "{verify:?} {fits} {within}");
         }
+    }
+
+    #[test]
+    fn who_has_to_be_asked_is_asked_and_it_costs_its_address_nothing() {
+        let unasked = Verdict::Wrong(Flaw::Unasked);
+        for verify in [Verify::Enforce, Verify::Hold] {
+            let admission = admit(unasked, verify, true, || panic!("the address was charged"));
+            assert_eq!(admission, Admission::Unauthorized(Flaw::Unasked));
+        }
+        let admission = admit(unasked, Verify::Observe, true, || panic!("the address was charged"));
+        assert_eq!(admission, Admission::Store(Verified::No));
     }
 
     #[test]

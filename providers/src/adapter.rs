@@ -36,6 +36,18 @@ pub trait Adapter: Sync + fmt::Debug {
     /// before the timestamp, so that [`crate::Flaw::Stale`] means "the real sender, too late".
     fn authenticate(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Verdict;
 
+    /// Where the certificate lies that this request names as its signer's, where the keyring has nothing of the kind and the
+    /// request can be judged with it: `https`, and at the provider. It goes into the keyring that
+    /// [`Self::authenticate`] gets ([`Keyring::with`]).
+    fn certificate_url(&self, _request: &Request<'_>, _keyring: &Keyring, _scheme: &Scheme) -> Option<String> {
+        None
+    }
+
+    /// What is left to do once a request that fits is stored.
+    fn follow_up(&self, _request: &Request<'_>) -> Option<FollowUp> {
+        None
+    }
+
     /// Answers a request by which the provider asks whether this address is really its user's, and which carries no
     /// message: it is answered and never stored. `None` for every other request, and for providers that never ask.
     ///
@@ -76,6 +88,25 @@ pub trait Adapter: Sync + fmt::Debug {
     /// The query parameters whose values are secrets themselves: never to be stored or logged as they are.
     fn secret_parameters(&self) -> &'static [&'static str] {
         &[crate::scheme::url_key::PARAMETER]
+    }
+}
+
+/// What is left to do once a request is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub enum FollowUp {
+    /// To call this URL, `https` and at the provider: before that it delivers nothing.
+    Call(String),
+    /// To tell the operator, in these words.
+    Warn(&'static str),
+}
+
+/// Leaves the URL out: whoever knows it can call it.
+impl fmt::Debug for FollowUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(_) => f.write_str("Call"),
+            Self::Warn(text) => write!(f, "Warn({text:?})"),
+        }
     }
 }
 

@@ -1,8 +1,12 @@
 //! A source's secrets, parsed once, and the complaints about those that do not parse. Neither ever prints a secret.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
+use ring::rsa::KeyPair;
+
+use crate::certificate::Certificate;
 
 /// The parsed secrets of one source, in the order of its `secrets`.
 #[derive(Clone, Default)]
@@ -17,6 +21,12 @@ pub(crate) enum Key {
     Ed25519Public(VerifyingKey),
     /// What can also sign.
     Ed25519Private(Box<SigningKey>),
+    /// What can only verify, and has a time.
+    Certificate(Certificate),
+    /// What can only verify: an `RSAPublicKey` (PKCS#1).
+    RsaPublic(Vec<u8>),
+    /// What can also sign.
+    RsaPrivate(Arc<KeyPair>),
 }
 
 /// A source whose secrets or settings do not fit its provider.
@@ -96,8 +106,16 @@ impl Keyring {
     pub(crate) fn shared(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.0.iter().enumerate().filter_map(|(index, key)| match key {
             Key::Shared(bytes) => Some((index, bytes.as_slice())),
-            Key::Ed25519Public(_) | Key::Ed25519Private(_) => None,
+            _ => None,
         })
+    }
+
+    /// These keys and, after them, the one that was fetched for a request.
+    #[must_use]
+    pub fn with(&self, certificate: &Certificate) -> Self {
+        let mut keys = self.0.clone();
+        keys.push(Key::Certificate(certificate.clone()));
+        Self(keys)
     }
 
     /// Whether there is nothing to verify with.

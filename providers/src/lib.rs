@@ -23,6 +23,7 @@
 //!    records they must become to `tests/data/payloads/`. The tests there take every file.
 
 pub mod adapter;
+pub mod certificate;
 pub mod contract;
 pub mod dedup;
 pub mod handshake;
@@ -33,6 +34,7 @@ pub mod request;
 pub mod settings;
 pub mod verdict;
 
+mod email;
 mod form;
 mod read;
 mod scheme;
@@ -40,7 +42,8 @@ mod sms;
 mod webhook;
 mod whatsapp;
 
-pub use adapter::{Adapter, Signed};
+pub use adapter::{Adapter, FollowUp, Signed};
+pub use certificate::Certificate;
 pub use contract::{Contract, OverLimit, Reaction, Verify};
 pub use dedup::Windows;
 pub use handshake::Handshake;

@@ -45,11 +45,21 @@ pub enum Flaw {
     /// It was made with an algorithm that the source is not configured for.
     #[error("the signature's algorithm is not the one configured")]
     Algorithm,
+    /// The certificate it names lies elsewhere than at the provider, or there is none that is in force.
+    #[error("the certificate that should have signed is not the provider's, or not in force")]
+    Certificate,
+    /// It comes from a topic that is not the source's: anybody can have one that signs as well.
+    #[error("the topic is not one of the source's `topics`")]
+    Topic,
+    /// There is no credential, from a sender who shows its own only when it is asked: that takes a 401, whatever `verify`
+    /// says.
+    #[error("the credential is missing")]
+    Unasked,
 }
 
 impl Flaw {
     /// Every flaw, so that counters can be present at zero.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Missing,
         Self::Repeated,
         Self::Malformed,
@@ -58,6 +68,9 @@ impl Flaw {
         Self::Early,
         Self::Unbound,
         Self::Algorithm,
+        Self::Certificate,
+        Self::Topic,
+        Self::Unasked,
     ];
 
     /// The word used in metrics and logs.
@@ -71,6 +84,9 @@ impl Flaw {
             Self::Early => "early",
             Self::Unbound => "unbound",
             Self::Algorithm => "algorithm",
+            Self::Certificate => "certificate",
+            Self::Topic => "topic",
+            Self::Unasked => "unasked",
         }
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod jwt;
 pub(crate) mod mac;
 pub(crate) mod messagebird;
 pub(crate) mod optional;
+pub(crate) mod rsa;
+pub(crate) mod sns;
 pub(crate) mod standard;
 pub(crate) mod token;
 pub(crate) mod twilio;

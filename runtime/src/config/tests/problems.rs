@@ -64,8 +64,8 @@ fn a_source_is_named_once_and_supported() {
             "sources[0].channel: expected one of email, sms, whatsapp, form, webhook, found \"fax\"",
         ),
         (
-            SOURCE.replace("\"sms\"", "\"email\"").replace("twilio", "ses"),
-            "\"ses\" is not supported yet; nothing is supported for email yet",
+            SOURCE.replace("\"sms\"", "\"email\"").replace("twilio", "mailgun"),
+            "\"mailgun\" is not supported yet; supported for email: ses",
         ),
         (SOURCE.replace("twilio", ""), "sources[0].provider: expected the name of a provider, found \"\""),
         (
