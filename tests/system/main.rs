@@ -25,6 +25,7 @@ mod poison;
 mod pressure;
 mod replay;
 mod shutdown;
+mod sns;
 mod statuses;
 mod streams;
 mod text;
