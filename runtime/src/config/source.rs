@@ -27,6 +27,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("whatsapp", "meta"),
     ("whatsapp", "360dialog"),
     ("whatsapp", "twilio"),
+    ("email", "mime"),
     ("email", "ses"),
     ("form", "generic"),
     ("form", "typeform"),
@@ -42,8 +43,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 ];
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
-const PLANNED: &[(&str, &str)] =
-    &[("email", "sendgrid"), ("email", "mailgun"), ("email", "postmark"), ("email", "mime")];
+const PLANNED: &[(&str, &str)] = &[("email", "sendgrid"), ("email", "mailgun"), ("email", "postmark")];
 
 /// One sender: `POST /v1/{channel}/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq)]

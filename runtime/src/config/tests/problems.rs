@@ -65,7 +65,7 @@ fn a_source_is_named_once_and_supported() {
         ),
         (
             SOURCE.replace("\"sms\"", "\"email\"").replace("twilio", "mailgun"),
-            "\"mailgun\" is not supported yet; supported for email: ses",
+            "\"mailgun\" is not supported yet; supported for email: mime, ses",
         ),
         (SOURCE.replace("twilio", ""), "sources[0].provider: expected the name of a provider, found \"\""),
         (
