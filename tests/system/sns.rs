@@ -9,6 +9,8 @@ use tests::config::{self, BASIC, COMMON};
 use tests::sns::{HOST, Sns, TOPIC, envelope, request};
 use tests::{Answer, Pipeline, Request, Role};
 
+/// One that is in no source but `forgotten`.
+const OTHER_TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:other";
 const MESSAGE: &str = "Successfully validated SNS topic for Amazon SES event publishing.";
 
 /// A gateway that reaches SNS through the proxy, with a source for each mode.
@@ -23,8 +25,29 @@ async fn gateway(sns: &Sns, roles: &[Role]) -> Pipeline {
         source("enforced", "verify = \"enforce\"\n"),
         source("raw", &format!("secrets = [{{ value = \"{BASIC}\" }}]\n")),
         source("conflict", "on_duplicate = \"conflict\"\n"),
+        source("forgotten", "").replace(TOPIC, OTHER_TOPIC),
     ];
     Pipeline::by_hand(&config::with(&format!("{COMMON}\n{egress}"), sources), roles).await
+}
+
+/// What SES says of a mail that came in.
+fn mail(subject: &str) -> String {
+    let content = format!(
+        "From: Ida <ida@customer.example>\r\nTo: support@in.example\r\nSubject: {subject}\r\n\
+         Message-ID: <{subject}@customer.example>\r\n\r\nGr\u{fc}\u{df}e\r\n"
+    );
+    let recipients = ["support@in.example"];
+    json!({
+        "notificationType": "Received",
+        "mail": { "messageId": format!("ses-{subject}"), "source": "ida@customer.example", "destination": recipients },
+        "receipt": {
+            "recipients": recipients,
+            "spamVerdict": { "status": "PASS" },
+            "action": { "type": "SNS", "encoding": "BASE64" },
+        },
+        "content": STANDARD.encode(content),
+    })
+    .to_string()
 }
 
 fn url(name: &str) -> String {
@@ -169,4 +192,51 @@ async fn raw_delivery_is_asked_for_its_credentials_and_takes_nothing_else() {
     assert_eq!(unsigned.json()["status"], "held", "no secret makes it one that fits: {unsigned}");
     // A signed one needs no credentials.
     pipeline.post(&request("raw", envelope("Notification", MESSAGE, &url("a")))).await.accepted();
+}
+
+#[tokio::test]
+async fn mail_and_events_become_rows_once_and_a_topic_that_was_forgotten_costs_nothing() {
+    let sns = Sns::start().await;
+    sns.confirms(true);
+    let pipeline = gateway(&sns, &Role::ALL).await;
+    let subscription = request("mail", envelope("SubscriptionConfirmation", "You have chosen", &url("a")));
+    let subscribed = pipeline.post(&subscription).await.accepted();
+    let row = pipeline.row("message_statuses", subscribed).await;
+    assert_eq!((&row["kind"], &row["status"]), (&json!("account_event"), &json!("ignored")), "{row:#}");
+
+    // SNS delivers again what it heard no 200 for: the same MessageId, and a new one for a mail that SES sent twice.
+    let message = mail("hello");
+    let delivered = request("mail", envelope("Notification", &message, &url("a")));
+    let first = pipeline.post(&delivered).await.accepted();
+    let row = pipeline.row("messages", first).await;
+    assert_eq!((&row["text"], &row["subject"]), (&json!("Gr\u{fc}\u{df}e"), &json!("hello")), "{row:#}");
+    assert_eq!((&row["verified"], &row["provider_message_id"]), (&json!("yes"), &json!("ses-hello")), "{row:#}");
+    assert_eq!(row["metadata"]["spam_verdict"], "PASS", "{row:#}");
+    pipeline.post(&delivered).await.accepted();
+    pipeline.post(&request("mail", envelope("Notification", &message, &url("a")))).await.accepted();
+    pipeline.rows("mail", 1, 2).await;
+
+    let bounce = json!({
+        "eventType": "Bounce",
+        "bounce": {
+            "bounceType": "Permanent", "timestamp": "2026-08-01T06:06:44.000Z", "feedbackId": "f1",
+            "bouncedRecipients": [{ "emailAddress": "gone@Orchid.example", "status": "5.1.1" }],
+        },
+        "mail": { "messageId": "out1", "source": "tickets@in.example", "destination": ["gone@Orchid.example"] },
+    });
+    let bounced = pipeline.post(&request("mail", envelope("Notification", &bounce.to_string(), &url("a")))).await;
+    let row = pipeline.row("message_statuses", bounced.accepted()).await;
+    assert_eq!((&row["status"], &row["recipient"]), (&json!("bounce"), &json!("gone@orchid.example")), "{row:#}");
+    assert_eq!((&row["error_code"], &row["provider_message_id"]), (&json!("5.1.1"), &json!("out1")), "{row:#}");
+    assert_eq!(sns.asked("/a.pem"), 1, "one certificate for all of them");
+
+    // A topic that is not named: held, without asking anybody. Once it is named, what was held is judged and let in.
+    let held = pipeline.post(&request("forgotten", envelope("Notification", &mail("held"), &url("c")))).await;
+    assert_eq!((held.json()["status"].as_str(), sns.asked("/c.pem")), (Some("held"), 0), "{held}");
+    let text = std::fs::read_to_string(pipeline.config()).unwrap().replace(OTHER_TOPIC, TOPIC);
+    std::fs::write(pipeline.config(), text).unwrap();
+    pipeline.command(&["held", "release", "--all"]).await;
+    let row = pipeline.row("messages", held.id()).await;
+    assert_eq!((&row["verified"], &row["subject"]), (&json!("yes"), &json!("held")), "{row:#}");
+    assert_eq!(sns.asked("/c.pem"), 1);
 }

@@ -86,7 +86,8 @@ impl Player {
         };
         let signed = signed.ok_or_else(|| {
             let what = format!("the secrets of {} can verify and not sign", self.name);
-            CommandError::usage(what, "add the private key (`whsk_..`) to `secrets` of a configuration for trying out")
+            CommandError::usage(what, "add the private key (`whsk_..`; for ses a PEM, as `openssl genrsa` writes it) to `secrets` of a configuration \
+                 for trying out")
         })?;
         let query = joined([query.as_deref(), signed.query.as_deref()]);
         let target = query.map_or_else(|| self.path(), |query| format!("{}?{query}", self.path()));
