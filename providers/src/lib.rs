@@ -2,7 +2,8 @@
 //! randomness; a request and the settings in, a verdict or records out, the same for ever.
 //!
 //! Two stages look at the same adapter. The gateway asks for [`Adapter::contract`] (methods, media types, answers),
-//! [`Adapter::preflight`], [`Adapter::check`] and [`Adapter::authenticate`]; the normalizer for [`Adapter::normalize`],
+//! [`Adapter::preflight`], [`Adapter::check`] and [`Adapter::authenticate`], and where a provider has to be asked for
+//! something, for [`Adapter::certificate_url`] and [`Adapter::follow_up`]; the normalizer for [`Adapter::normalize`],
 //! and then [`dedup::key`] says which records are the same message. `penstock send` plays the provider with
 //! [`Adapter::sign`].
 //!

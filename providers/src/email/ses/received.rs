@@ -49,7 +49,10 @@ pub(super) fn read(mut event: Map<String, Value>, mail: &Map<String, Value>) -> 
     };
     let envelope = Envelope { sender: mail.get("source").and_then(Value::as_str).map(str::to_owned), recipients };
 
-    let content = content.as_ref().and_then(Value::as_str).filter(|content| !content.is_empty());
+    let content = match content {
+        Some(Value::String(content)) if !content.is_empty() => Some(content),
+        _ => None,
+    };
     let is_whole = content.is_some();
     let read = content.map_or_else(|| header(mail), |content| whole(content, action));
     // Without it, two mails of one sender could look alike.
@@ -60,28 +63,36 @@ pub(super) fn read(mut event: Map<String, Value>, mail: &Map<String, Value>) -> 
             draft.identity = Identity::Provided(vec![id.clone(), place.to_string()]);
         }
         draft.provider_message_id.clone_from(&id);
-        describe(&mut draft.metadata, receipt, action);
+    }
+    // Of the records of a report, the first has what is said once.
+    if let Some(first) = drafts.first_mut() {
+        describe(&mut first.metadata, receipt, action);
     }
     drafts
 }
 
 /// The whole mail. What is called base64 and is none is taken for the mail itself.
-fn whole(content: &str, action: &Map<String, Value>) -> Mail {
+fn whole(content: String, action: &Map<String, Value>) -> Mail {
     let is_base64 = text(action, "encoding").is_some_and(|encoding| encoding.eq_ignore_ascii_case("base64"));
-    let decoded = is_base64.then(|| {
-        let packed: Vec<u8> = content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        BASE64.decode(packed).ok()
-    });
-    match decoded {
-        Some(Some(bytes)) => Mail::read(&Bytes::from(bytes)),
-        None => Mail::read(&Bytes::from(content.to_owned())),
-        Some(None) => {
-            let mut mail = Mail::read(&Bytes::from(content.to_owned()));
-            mail.notes.note("text", "base64");
-            mail.undecodable = true;
-            mail
-        }
+    if !is_base64 {
+        return Mail::read(&Bytes::from(content));
     }
+    if let Some(bytes) = decoded(&content) {
+        return Mail::read(&Bytes::from(bytes));
+    }
+    let mut mail = Mail::read(&Bytes::from(content));
+    mail.notes.note("text", "base64");
+    mail.undecodable = true;
+    mail
+}
+
+/// In one line as a rule, and folded where somebody was careful.
+fn decoded(content: &str) -> Option<Vec<u8>> {
+    if !content.contains(['\r', '\n', ' ', '\t']) {
+        return BASE64.decode(content).ok();
+    }
+    let packed: Vec<u8> = content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    BASE64.decode(packed).ok()
 }
 
 /// The header, where that is all there is.
