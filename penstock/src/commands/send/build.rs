@@ -174,8 +174,21 @@ mod tests {
         secrets = [{ value = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=" }]
         "#;
 
+    /// A key of one's own, in the place of the one that SNS has.
+    const SNS: &str = include_str!("../../../../providers/tests/data/keys/sns-signer.key.pem");
+
     fn config() -> Config {
-        Config::parse_for(SOURCES, "t.toml", &Environment::default(), Requirements::every(Need::Optional)).unwrap()
+        let mails = format!(
+            "[[sources]]\nname = 'mails'\nchannel = 'email'\nprovider = 'ses'\n\
+             topics = ['arn:aws:sns:us-east-1:210987654321:ours']\nsecrets = [{{ value = {SNS:?} }}]"
+        );
+        Config::parse_for(
+            &format!("{SOURCES}{mails}"),
+            "t.toml",
+            &Environment::default(),
+            Requirements::every(Need::Optional),
+        )
+        .unwrap()
     }
 
     /// What the gateway finds of a request that was signed here.
@@ -204,6 +217,7 @@ mod tests {
             ("texts", "https://in.example.com/v1/sms/texts"),
             ("contact", "https://in.example.com/v1/form/contact"),
             ("orders", "https://in.example.com/v1/webhook/orders"),
+            ("mails", "https://in.example.com/v1/email/mails"),
         ] {
             assert_eq!(verdict(name, url), Verdict::Fits { secret: 0 }, "{name}");
         }
