@@ -1,3 +1,5 @@
+//! Signatures of SNS, made with a key for tests and checked against one that OpenSSL made.
+
 use http::Method;
 use proto::header::Pair;
 use serde_json::{Value, json};
