@@ -6,9 +6,28 @@ use mail_parser::decoders::charsets::map::charset_decoder;
 
 use crate::read::charset;
 
+/// What mailers call a character set, and what browsers do.
+const ALIASES: [(&str, &str); 12] = [
+    ("cp874", "windows-874"),
+    ("cp932", "shift_jis"),
+    ("cp949", "euc-kr"),
+    ("cp950", "big5"),
+    ("cp51932", "euc-jp"),
+    ("cp65001", "utf-8"),
+    ("eucjp-ms", "euc-jp"),
+    ("big5-eten", "big5"),
+    ("iso-2022-jp-1", "iso-2022-jp"),
+    ("iso-2022-jp-2", "iso-2022-jp"),
+    ("iso-2022-jp-3", "iso-2022-jp"),
+    ("iso-2022-jp-ms", "iso-2022-jp"),
+];
+
 /// Decodes; the second value says whether something had to be replaced by U+FFFD.
 pub(crate) fn decode(bytes: &[u8], label: Option<&str>) -> (String, bool) {
     let label = label.map(str::trim).filter(|label| !label.is_empty() && !is_ascii_label(label));
+    let alias =
+        |label| ALIASES.iter().find(|(name, _)| name.eq_ignore_ascii_case(label)).map_or(label, |(_, same)| same);
+    let label = label.map(alias);
     match label.and_then(charset::by_label) {
         Some(encoding) => charset::decode(bytes, encoding),
         None => match label.and_then(of_mail) {
@@ -38,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_label_is_read_as_mailers_mean_it() {
-        let written: [(&[u8], Option<&str>, &str); 10] = [
+        let written: [(&[u8], Option<&str>, &str); 11] = [
             (b"caf\xe9 \x80", Some("ISO-8859-1"), "café €"),
             ("é".as_bytes(), Some("us-ascii"), "é"),
             (b"\xe9", Some("us-ascii"), "é"),
@@ -46,6 +65,7 @@ mod tests {
             (b"\xe9", None, "é"),
             (b"+AOk-", Some("utf-7"), "é"),
             (b"\x82", Some("cp850"), "é"),
+            (b"\x87\x40", Some("CP932"), "①"),
             (b"\xbe\xc8", Some("ks_c_5601-1987"), "안"),
             (b"\x1b$B3NG'\x1b(B", Some("iso-2022-jp"), "確認"),
             ("안".as_bytes(), Some("iso-2022-kr"), "안"),

@@ -4,9 +4,12 @@
 //! which is forbidden and common, and a parser that takes words one by one (as `mail-parser` does) loses it. What looks
 //! like a word and is none stays as it is.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mail_parser::decoders::base64::base64_decode;
+use memchr::{memchr, memchr2, memmem};
 
 use super::text;
 
@@ -18,130 +21,124 @@ struct Run<'a> {
 
 /// A value for people: everything decoded. The second value says whether something had to be replaced.
 pub(crate) fn decode(value: &[u8]) -> (String, bool) {
-    let (plain, mut replaced) = unfold(value);
-    if !plain.contains("=?") {
-        return (plain, replaced);
-    }
-    let mut out = String::with_capacity(plain.len());
-    pieces(&plain, &mut out, |out, run| {
-        let (text, lossy) = text::decode(&run.bytes, Some(run.charset));
-        replaced |= lossy;
-        out.push_str(&text);
-    });
-    (out, replaced)
+    pieces(value, str::to_owned)
 }
 
 /// A value for a parser: the words of each run are one word in UTF-8, so that what they hold is not taken for syntax.
 pub(super) fn tidy(value: &[u8]) -> (String, bool) {
-    let (plain, mut replaced) = unfold(value);
-    if !plain.contains("=?") {
-        return (plain, replaced);
-    }
-    let mut out = String::with_capacity(plain.len());
-    pieces(&plain, &mut out, |out, run| {
-        let (text, lossy) = text::decode(&run.bytes, Some(run.charset));
-        replaced |= lossy;
-        out.push_str("=?utf-8?B?");
-        out.push_str(&STANDARD.encode(text));
-        out.push_str("?=");
-    });
-    (out, replaced)
+    pieces(value, |text| format!("=?utf-8?B?{}?=", STANDARD.encode(text)))
 }
 
-/// The value as one line of text: without line breaks; UTF-8, or windows-1252 where it is not.
-fn unfold(value: &[u8]) -> (String, bool) {
-    let (text, replaced) = text::decode(value, None);
-    let text = if text.contains(['\r', '\n']) { text.replace(['\r', '\n'], "") } else { text };
-    (text.trim_matches([' ', '\t']).to_owned(), replaced)
-}
-
-/// Copies what is plain, and gives each run to `word`.
-fn pieces(text: &str, out: &mut String, mut word: impl FnMut(&mut String, Run<'_>)) {
-    let mut rest = text;
+/// Decodes what is plain, and writes the text of each run of words as `write` says. Bytes are looked at before they are
+/// decoded: those within a word are in its character set, also where they should have been encoded and are not.
+fn pieces(value: &[u8], write: impl Fn(&str) -> String) -> (String, bool) {
+    let line = unfold(value);
+    let mut rest: &[u8] = &line;
+    let mut out = Decoded { text: String::with_capacity(line.len()), replaced: false };
     let mut run: Option<Run<'_>> = None;
-    while let Some(at) = rest.find("=?") {
-        let (before, candidate) = rest.split_at(at);
+    // Where the plain text begins that is not written yet.
+    let mut plain = rest;
+    while let Some(at) = memmem::find(rest, b"=?") {
+        let candidate = rest.get(at..).unwrap_or_default();
         let Some((charset, bytes, after)) = encoded(candidate) else {
-            if let Some(finished) = run.take() {
-                word(out, finished);
-            }
-            let (literal, after) = candidate.split_at(2);
-            out.push_str(before);
-            out.push_str(literal);
-            rest = after;
+            rest = candidate.get(2..).unwrap_or_default();
             continue;
         };
-        rest = after;
+        let before = plain.get(..plain.len() - candidate.len()).unwrap_or_default();
+        (rest, plain) = (after, after);
         // White space between two words is there only to part them.
-        let apart = run.is_none() || !before.trim_matches([' ', '\t']).is_empty();
+        let apart = run.is_none() || before.iter().any(|byte| !matches!(byte, b' ' | b'\t'));
         match &mut run {
             Some(same) if !apart && same.charset.eq_ignore_ascii_case(charset) => same.bytes.extend_from_slice(&bytes),
             _ => {
                 if let Some(finished) = run.replace(Run { charset, bytes }) {
-                    word(out, finished);
+                    out.word(&finished, &write);
                 }
                 if apart {
-                    out.push_str(before);
+                    out.plain(before);
                 }
             }
         }
     }
     if let Some(finished) = run {
-        word(out, finished);
+        out.word(&finished, &write);
     }
-    out.push_str(rest);
+    out.plain(plain);
+    (out.text, out.replaced)
+}
+
+/// What has been decoded.
+struct Decoded {
+    text: String,
+    replaced: bool,
+}
+
+impl Decoded {
+    fn word(&mut self, run: &Run<'_>, write: &impl Fn(&str) -> String) {
+        let (text, replaced) = text::decode(&run.bytes, Some(run.charset));
+        self.replaced |= replaced;
+        self.text.push_str(&write(&text));
+    }
+
+    fn plain(&mut self, bytes: &[u8]) {
+        let (text, replaced) = text::decode(bytes, None);
+        self.replaced |= replaced;
+        self.text.push_str(&text);
+    }
+}
+
+/// The value as one line, without the line breaks that folded it and blanks around it.
+fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
+    let value = value.trim_ascii();
+    if memchr2(b'\r', b'\n', value).is_none() {
+        return value.into();
+    }
+    value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect()
 }
 
 /// Takes `=?charset?encoding?text?=` off the beginning: the character set without its language, the bytes, the rest.
-fn encoded(text: &str) -> Option<(&str, Vec<u8>, &str)> {
-    let rest = text.strip_prefix("=?")?;
-    let (charset, rest) = rest.split_at(rest.find(|character: char| !is_token(character))?);
-    let rest = rest.strip_prefix('?')?;
+fn encoded(word: &[u8]) -> Option<(&str, Vec<u8>, &[u8])> {
+    let rest = word.strip_prefix(b"=?")?;
+    let length = rest.iter().take_while(|byte| is_token(**byte)).count();
+    let charset = std::str::from_utf8(rest.get(..length)?).ok()?;
     let charset = charset.split('*').next().filter(|charset| !charset.is_empty())?;
-    let (quoted, rest) = match rest.get(..2)? {
-        "Q?" | "q?" => (true, rest.get(2..)?),
-        "B?" | "b?" => (false, rest.get(2..)?),
+    let (quoted, rest) = match rest.get(length..)? {
+        [b'?', b'Q' | b'q', b'?', rest @ ..] => (true, rest),
+        [b'?', b'B' | b'b', b'?', rest @ ..] => (false, rest),
         _ => return None,
     };
     let mut from = 0;
     loop {
-        let at = from + rest.get(from..)?.find('?')?;
-        let (content, after) = rest.split_at(at);
-        if let Some(after) = after.strip_prefix("?=") {
-            let bytes = if quoted { q(content) } else { base64_decode(content.as_bytes())? };
+        let at = from + memchr(b'?', rest.get(from..)?)?;
+        let content = rest.get(..at)?;
+        if let Some(after) = rest.get(at..)?.strip_prefix(b"?=") {
+            let bytes = if quoted { q(content) } else { base64_decode(content)? };
             return Some((charset, bytes, after));
         }
         // A literal question mark, which Q forbids and mailers write; but the next word begins with one, too.
-        if !quoted || content.ends_with('=') {
+        if !quoted || content.ends_with(b"=") {
             return None;
         }
         from = at + 1;
     }
 }
 
-fn is_token(character: char) -> bool {
-    character.is_ascii_graphic() && !matches!(character, '?' | '=' | '"' | '<' | '>' | '(' | ')' | '@' | ',' | ';')
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'?' | b'=' | b'"' | b'<' | b'>' | b'(' | b')' | b'@' | b',' | b';')
 }
 
 /// The Q encoding: `_` is a space, `=XX` a byte, anything else itself.
-fn q(content: &str) -> Vec<u8> {
+fn q(content: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(content.len());
-    let mut bytes = content.as_bytes();
+    let mut bytes = content;
     while let Some((first, rest)) = bytes.split_first() {
-        bytes = match (first, rest) {
-            (b'=', [high, low, after @ ..]) if let Some(byte) = super::quoted::hex(*high, *low) => {
-                out.push(byte);
-                after
-            }
-            (b'_', rest) => {
-                out.push(b' ');
-                rest
-            }
-            (other, rest) => {
-                out.push(*other);
-                rest
-            }
+        let escaped = match (first, rest) {
+            (b'=', [high, low, after @ ..]) => super::quoted::hex(*high, *low).map(|byte| (byte, after)),
+            _ => None,
         };
+        let (byte, after) = escaped.unwrap_or((if *first == b'_' { b' ' } else { *first }, rest));
+        out.push(byte);
+        bytes = after;
     }
     out
 }
@@ -166,6 +163,7 @@ mod tests {
             assert_eq!(decode(value.as_bytes()).0, expected, "{value}");
         }
         assert_eq!(decode(b"gr\xfc\xdfe").0, "grüße", "bytes that no label covers");
+        assert_eq!(decode(b"=?iso-8859-1?Q?Fr\xf6sche?= \xc3\xb6").0, "Frösche ö", "bytes that a label covers");
     }
 
     #[test]
