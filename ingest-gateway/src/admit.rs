@@ -35,6 +35,10 @@ pub fn admit(
     if flaw == Flaw::Reused {
         return Admission::Store(Verified::No);
     }
+    if flaw == Flaw::Unasked && verify != Verify::Observe {
+        // No guess at a secret: its sender shows what it has once it hears this, and holding would be the wrong answer.
+        return Admission::Unauthorized(flaw);
+    }
     match (verify, failure_unless_observed(verify, failure)) {
         (Verify::Observe, _) => Admission::Store(Verified::No),
         (Verify::Hold, Ok(())) if fits_a_message => Admission::Hold(flaw),
@@ -90,6 +94,17 @@ mod tests {
             let admission = admit(Verdict::Wrong(Flaw::Reused), verify, false, || panic!("the address was charged"));
             assert_eq!(admission, Admission::Store(Verified::No));
         }
+    }
+
+    #[test]
+    fn who_has_to_be_asked_is_asked_and_it_costs_its_address_nothing() {
+        let unasked = Verdict::Wrong(Flaw::Unasked);
+        for verify in [Verify::Enforce, Verify::Hold] {
+            let admission = admit(unasked, verify, true, || panic!("the address was charged"));
+            assert_eq!(admission, Admission::Unauthorized(Flaw::Unasked));
+        }
+        let admission = admit(unasked, Verify::Observe, true, || panic!("the address was charged"));
+        assert_eq!(admission, Admission::Store(Verified::No));
     }
 
     #[test]

@@ -76,6 +76,11 @@ pub enum Refusal {
     Bad(BadRequest),
     /// Its signature or credential is missing or wrong.
     Unauthorized(Flaw),
+    /// Its signature cannot be judged: the provider could not be asked for its certificate.
+    CannotVerify,
+    /// It is stored, and what its sender waits for could not be done. It sends the request again; the repeat is told by its
+    /// id.
+    CannotConfirm,
     /// A handshake that does not know the token. It carried no message, so 403 loses none; providers ask for it.
     Handshake(Flaw),
     /// A limit was reached; the status depends on what the provider does when it hears it.
@@ -178,7 +183,7 @@ impl Refusal {
             Self::Unauthorized(_) | Self::Handshake(_) => Outcome::Unauthorized,
             Self::OverLimit(..) => Outcome::OverLimit,
             Self::Overloaded => Outcome::Overloaded,
-            Self::CannotStore => Outcome::Unavailable,
+            Self::CannotStore | Self::CannotVerify | Self::CannotConfirm => Outcome::Unavailable,
         }
     }
 
@@ -197,7 +202,9 @@ impl Refusal {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Handshake(_) => StatusCode::FORBIDDEN,
             Self::OverLimit(_, status) => *status,
-            Self::Overloaded | Self::CannotStore => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::CannotStore | Self::CannotVerify | Self::CannotConfirm => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -216,6 +223,8 @@ impl Refusal {
             Self::Handshake(_) => "the handshake does not show this source's verify_token".into(),
             Self::OverLimit(..) => "too many requests; come back after Retry-After".into(),
             Self::Overloaded => "too much is on its way in; come back after Retry-After".into(),
+            Self::CannotVerify => "the signer's certificate cannot be had now; come back after Retry-After".into(),
+            Self::CannotConfirm => "the subscription cannot be confirmed now; come back after Retry-After".into(),
             Self::CannotStore => "the request cannot be stored now; come back after Retry-After".into(),
         }
     }
@@ -236,9 +245,12 @@ impl Refusal {
                 set(&mut response, header::ALLOW, &names.join(", "));
             }
             // RFC 9110 asks for a challenge; most providers' schemes have no registered name.
+            Self::Unauthorized(Flaw::Unasked) => {
+                set(&mut response, header::WWW_AUTHENTICATE, r#"Basic realm="penstock", charset="UTF-8""#);
+            }
             Self::Unauthorized(_) => set(&mut response, header::WWW_AUTHENTICATE, r#"Signature realm="penstock""#),
             Self::OverLimit(over, _) => set_limit(&mut response, over, jitter),
-            Self::Overloaded | Self::CannotStore => {
+            Self::Overloaded | Self::CannotStore | Self::CannotVerify | Self::CannotConfirm => {
                 let wait = spread(Duration::from_secs(RETRY_SECONDS), jitter);
                 set(&mut response, header::RETRY_AFTER, &wait.to_string());
             }

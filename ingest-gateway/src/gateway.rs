@@ -1,7 +1,8 @@
 //! The shell: takes a request through everything the other files decide, in this order, and answers it.
 //!
-//! Route and method; `Content-Length`; limit per address; a handshake ends here; body; signature; limit
-//! per source; publish; answer. Nothing is kept past the answer but the print of a stored request, so a crash loses only
+//! Route and method; `Content-Length`; limit per address; a handshake ends here; body; the signer's certificate, where it is
+//! not at hand; signature; limit per source; publish; what its sender waits for; answer. Nothing is kept past the answer
+//! but the print of a stored request (and what a signature was used for), so a crash loses only
 //! what was not answered.
 //!
 //! `received_at` is the moment when the whole body was there: what a slow client spends on sending is its own time.
@@ -19,7 +20,7 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use proto::Verified;
 use proto::body_ref::INLINE;
-use providers::{Flaw, Handshake, Verdict};
+use providers::{Certificate, Flaw, FollowUp, Handshake, Verdict};
 use runtime::clock::now_millis;
 use runtime::error_chain::Chain;
 use runtime::http_server::linger;
@@ -33,6 +34,7 @@ use crate::answer::{Answer, Refusal};
 use crate::body::{self, Budget};
 use crate::clock::{BrokerClock, Uncertain};
 use crate::envelope;
+use crate::fetcher::Fetcher;
 use crate::intake::{Intake, State};
 use crate::metrics::{GatewayMetrics, InHand, Requests};
 use crate::recent::{Print, Recent};
@@ -55,8 +57,10 @@ pub struct Gateway {
     metrics: Arc<GatewayMetrics>,
     repeats: Recent<Uuid>,
     uses: Recent<Print>,
+    fetcher: Fetcher,
     unknown: Arc<Requests>,
     store_failures: Throttle,
+    fetch_failures: Throttle,
     wrong_signatures: Throttle,
 }
 
@@ -77,8 +81,10 @@ impl Gateway {
             metrics,
             repeats: Recent::repeats(),
             uses: Recent::uses(),
+            fetcher: Fetcher::default(),
             unknown: Arc::new(Requests::unknown()),
             store_failures: Throttle::new(LOG_EVERY_MS),
+            fetch_failures: Throttle::new(LOG_EVERY_MS),
             wrong_signatures: Throttle::new(LOG_EVERY_MS),
         }
     }
@@ -159,7 +165,8 @@ impl Gateway {
         let pairs = envelope::pairs(head);
         let metrics = state.metrics(source);
         let intake = Intake { state, source, metrics, head, pairs, body: bytes, ticket: *ticket };
-        let verdict = self.judge(&intake);
+        let certificate = self.certificate(&intake, address).await?;
+        let verdict = self.judge(&intake, certificate.as_deref());
         let fits_a_message = intake.body.len() <= INLINE;
         let admission = admit(verdict, source.verify, fits_a_message, || table.failures.check(address));
         self.tell_wrong(&intake, verdict, admission);
@@ -176,8 +183,8 @@ impl Gateway {
     }
 
     /// The verdict on a signature, and on what it is used for where it does not cover the message.
-    fn judge(&self, intake: &Intake<'_>) -> Verdict {
-        let verdict = intake.authenticate();
+    fn judge(&self, intake: &Intake<'_>, certificate: Option<&Certificate>) -> Verdict {
+        let verdict = intake.authenticate(certificate);
         let Verdict::Fits { .. } = verdict else { return verdict };
         let source = intake.source.name.as_str();
         match intake.used() {
@@ -211,8 +218,55 @@ impl Gateway {
         Err(Refusal::Handshake(flaw))
     }
 
+    /// The certificate without which the request cannot be judged. Who names one that does not exist is slowed down like
+    /// whoever guesses secrets: each costs a connection.
+    async fn certificate(&self, intake: &Intake<'_>, address: IpAddr) -> Result<Option<Arc<Certificate>>, Refusal> {
+        let Some(url) = intake.certificate_url() else { return Ok(None) };
+        let table = &intake.state.table;
+        let fetched = self.fetcher.certificate(&table.egress, &url, intake.ticket.received_at).await;
+        self.metrics.fetches.certificate(fetched.is_ok());
+        fetched.map(Some).map_err(|error| {
+            let over = if error.is_of_the_url() { table.failures.check(address).err() } else { None };
+            self.tell_fetch(intake.source, intake.ticket.id, &*error, "could not get a signer's certificate");
+            over.map_or(Refusal::CannotVerify, |over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS))
+        })
+    }
+
+    /// Does what the sender of a stored request waits for. Killed before that, or where it fails: the sender hears no 200 and
+    /// sends the request again, which is stored again and is a repeat.
+    async fn follow(&self, state: &State, source: &Source, id: Uuid, follow_up: FollowUp) -> Result<(), Refusal> {
+        let url = match follow_up {
+            FollowUp::Call(url) => url,
+            FollowUp::Warn(text) => {
+                warn!(request_id = %id, channel = source.channel.as_str(), source = source.name.as_str(), "{text}");
+                return Ok(());
+            }
+        };
+        let confirmed = self.fetcher.confirm(&state.table.egress, &url).await;
+        self.metrics.fetches.confirmation(confirmed.is_ok());
+        match confirmed {
+            Ok(()) => {
+                let (channel, source) = (source.channel.as_str(), source.name.as_str());
+                info!(request_id = %id, channel, source, "a subscription is confirmed");
+                Ok(())
+            }
+            Err(error) => {
+                self.tell_fetch(source, id, &error, "could not confirm a subscription");
+                Err(Refusal::CannotConfirm)
+            }
+        }
+    }
+
+    fn tell_fetch(&self, source: &Source, request_id: Uuid, error: &(dyn Error + 'static), what: &str) {
+        if let Some(left_out) = self.fetch_failures.pass(now_millis()) {
+            let (channel, source) = (source.channel.as_str(), source.name.as_str());
+            warn!(%request_id, channel, source, error = %Chain(error), left_out, "{what}");
+        }
+    }
+
     async fn store(&self, intake: Intake<'_>, verified: Verified) -> Result<Answer, Refusal> {
         let Intake { state, source, ticket, .. } = intake;
+        let follow_up = intake.follow_up(verified);
         intake.check()?;
         intake.limit(verified)?;
 
@@ -224,6 +278,10 @@ impl Gateway {
         let (envelope, body) = intake.into_message(verified);
         let stored = self.store.raw(&source.raw_subject, envelope, body, state.table.publish_timeout).await;
         let sequence = stored.map_err(|error| self.cannot_store(source, ticket.id, &error))?;
+        if let Some(follow_up) = follow_up {
+            // Before it is entered: a request whose sender waits in vain comes again, and must not be refused for that.
+            self.follow(state, source, ticket.id, follow_up).await?;
+        }
         self.repeats.enter(print, ticket.id, Instant::now());
         Ok(Answer::Stored { sequence, repeat_of, success: source.adapter.contract().success })
     }
@@ -256,6 +314,10 @@ impl Gateway {
             Verdict::Wrong(flaw) => flaw,
         };
         metrics.wrong(flaw);
+        if flaw == Flaw::Unasked {
+            // How its sender begins, every time.
+            return;
+        }
         let ending = match admission {
             Admission::Store(_) if flaw == Flaw::Reused => "accepted, and not believed",
             Admission::Store(_) => {

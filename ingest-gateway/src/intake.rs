@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use proto::header::Pair;
 use proto::{RawEnvelope, Verified};
-use providers::{Used, Verdict};
+use providers::{Certificate, FollowUp, Used, Verdict};
 use runtime::config::{Config, Problems};
 
 use crate::admit::within_limit;
@@ -63,10 +63,20 @@ impl Intake<'_> {
         providers::Request { method: &head.method, url, query: head.uri.query(), headers: pairs, body }
     }
 
-    /// Judges its signature.
-    pub fn authenticate(&self) -> Verdict {
+    /// Where the certificate lies without which it cannot be judged.
+    pub fn certificate_url(&self) -> Option<String> {
+        self.source.certificate_url(&self.request(""))
+    }
+
+    /// Judges its signature, with the certificate that was fetched for it.
+    pub fn authenticate(&self, certificate: Option<&Certificate>) -> Verdict {
         let url = envelope::public_url(self.head, self.source, &self.state.table.urls);
-        self.source.authenticate(&self.request(&url), self.ticket.received_at)
+        self.source.authenticate(&self.request(&url), certificate, self.ticket.received_at)
+    }
+
+    /// What is left to do once it is stored with this verdict.
+    pub fn follow_up(&self, verified: Verified) -> Option<FollowUp> {
+        if verified == Verified::Yes { self.source.adapter.follow_up(&self.request("")) } else { None }
     }
 
     /// What its signature was used for, where that does not cover it.

@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`route`], [`address`], [`limits`], [`admit`], [`answer`], [`redact`] and
 //! [`restart`] decide and do nothing;
-//! [`sources`] is what they decide by; [`body`] reads, [`store`] writes, [`probe`] and [`pulse`] know whether that
+//! [`sources`] is what they decide by; [`body`] reads, [`store`] writes, [`fetcher`] asks providers by way of [`egress`], [`probe`] and [`pulse`] know whether that
 //! works; [`intake`] is a request on its way, and [`gateway`] takes it through all of it. What is particular to a provider is in its adapter.
 //!
 //! Requests that are no HTTP are refused by the HTTP library itself, with an answer that has no body.
@@ -29,6 +29,8 @@ pub mod throttle;
 pub mod ticket;
 
 pub mod body;
+pub mod egress;
+pub mod fetcher;
 pub mod group;
 pub mod intake;
 pub mod probe;

@@ -193,6 +193,37 @@ pub struct GatewayMetrics {
     pub clock_ahead: Gauge,
     /// Probes published because no request was.
     pub probes: Counter,
+    /// What was asked of providers.
+    pub fetches: Fetches,
+}
+
+/// What was asked of providers, and whether it could be had.
+#[derive(Debug)]
+pub struct Fetches {
+    certificates: [Counter; 2],
+    confirmations: [Counter; 2],
+}
+
+impl Fetches {
+    fn new() -> Self {
+        let count = |what: &'static str| {
+            ["ok", "failed"]
+                .map(|result| counter!("penstock_gateway_fetches_total", "what" => what, "result" => result))
+        };
+        Self { certificates: count("certificate"), confirmations: count("confirmation") }
+    }
+
+    /// A request waited for a certificate.
+    pub fn certificate(&self, is_there: bool) {
+        let [there, failed] = &self.certificates;
+        if is_there { there } else { failed }.increment(1);
+    }
+
+    /// A subscription was to be confirmed.
+    pub fn confirmation(&self, is_done: bool) {
+        let [done, failed] = &self.confirmations;
+        if is_done { done } else { failed }.increment(1);
+    }
 }
 
 impl GatewayMetrics {
@@ -226,11 +257,16 @@ impl GatewayMetrics {
             "How far the broker's clock is ahead of this machine's."
         );
         describe_counter!("penstock_gateway_probes_total", "Empty messages published to see whether RAW takes any.");
+        describe_counter!(
+            "penstock_gateway_fetches_total",
+            "Certificates and confirmations that requests needed from their providers, by whether they were had."
+        );
         Self {
             body_bytes: gauge!("penstock_gateway_body_bytes"),
             clock_corrected: counter!("penstock_gateway_clock_corrected_total"),
             clock_ahead: gauge!("penstock_gateway_clock_ahead_seconds"),
             probes: counter!("penstock_gateway_probes_total"),
+            fetches: Fetches::new(),
         }
     }
 }

@@ -10,10 +10,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use proto::subject::{self, SourceName};
 use proto::{Channel, Millis};
-use providers::{Adapter, Contract, Handshake, Keyring, KeyringError, OverLimit, Request, Scheme, Verdict, Verify};
+use providers::{
+    Adapter, Certificate, Contract, Handshake, Keyring, KeyringError, OverLimit, Request, Scheme, Verdict, Verify,
+};
 use runtime::config::{self, AuthFailures, Config, OnDuplicate, Problems, Rate, Secret};
 use secrecy::ExposeSecret;
 
+use crate::egress::Egress;
 use crate::limits::{PerAddress, PerSource};
 use crate::redact::Fingerprints;
 
@@ -58,9 +61,17 @@ pub struct Source {
 }
 
 impl Source {
-    /// Judges a request's signature.
-    pub fn authenticate(&self, request: &Request<'_>, now: Millis) -> Verdict {
-        self.adapter.authenticate(request, &self.keyring, &self.scheme, now)
+    /// Where the certificate lies without which a request cannot be judged.
+    pub fn certificate_url(&self, request: &Request<'_>) -> Option<String> {
+        self.adapter.certificate_url(request, &self.keyring, &self.scheme)
+    }
+
+    /// Judges a request's signature, with the certificate that was fetched for it.
+    pub fn authenticate(&self, request: &Request<'_>, certificate: Option<&Certificate>, now: Millis) -> Verdict {
+        match certificate {
+            None => self.adapter.authenticate(request, &self.keyring, &self.scheme, now),
+            Some(certificate) => self.adapter.authenticate(request, &self.keyring.with(certificate), &self.scheme, now),
+        }
     }
 
     /// The headers of a request that hold a signature where a credential usually is.
@@ -107,6 +118,8 @@ pub struct Table {
     pub failures: Arc<PerAddress>,
     /// What stands for credentials.
     pub fingerprints: Fingerprints,
+    /// How providers are reached.
+    pub egress: Egress,
     address_rate: Rate,
     failure_rate: AuthFailures,
 }
@@ -127,6 +140,13 @@ impl Table {
         if hash_key.is_none() {
             problems.append(Problems::at(&config.file, None, "dedup.hash_key", "is missing"));
         }
+        let egress = match Egress::build(&config.gateway.egress) {
+            Ok(egress) => egress,
+            Err(error) => {
+                problems.append(Problems::at(&config.file, None, error.key(), error.to_string()));
+                return Err(problems);
+            }
+        };
         problems.into_result()?;
 
         let largest = sources.iter().map(|source| source.max_body).max().unwrap_or(0);
@@ -149,6 +169,7 @@ impl Table {
                 |table| Arc::clone(&table.failures),
             ),
             fingerprints: Fingerprints::derive(hash_key.map_or("", |key| key.expose_secret()).as_bytes()),
+            egress,
             address_rate: limits.address,
             failure_rate: limits.auth_failures,
         })
@@ -253,6 +274,7 @@ pub fn scheme(scheme: &config::Scheme) -> Scheme {
         prefix: scheme.prefix.clone().unwrap_or_default(),
         timestamp_header: scheme.timestamp_header.clone(),
         tolerance_s: scheme.tolerance.map(|tolerance| tolerance.as_secs()),
+        topics: scheme.topics.clone(),
     }
 }
 
@@ -429,7 +451,7 @@ pub(crate) mod tests {
             let body = STANDARD.decode(vector["body_base64"].as_str().unwrap()).unwrap();
             let request = Request { method: &Method::POST, url: "", query: None, headers: &headers, body: &body };
             let now = Millis::from_unix(vector["now"].as_i64().unwrap() * 1000).unwrap();
-            let fits = matches!(source.authenticate(&request, now), Verdict::Fits { .. });
+            let fits = matches!(source.authenticate(&request, None, now), Verdict::Fits { .. });
             assert_eq!(fits, vector["expect"] == "ok", "{}", vector["name"]);
             judged[index] += 1;
         }

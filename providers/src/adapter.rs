@@ -36,6 +36,18 @@ pub trait Adapter: Sync + fmt::Debug {
     /// before the timestamp, so that [`crate::Flaw::Stale`] means "the real sender, too late".
     fn authenticate(&self, request: &Request<'_>, keyring: &Keyring, scheme: &Scheme, now: Millis) -> Verdict;
 
+    /// Where the certificate lies that this request names as its signer's, where the keyring has nothing of the kind and the
+    /// request can be judged with it: `https`, and at the provider. It goes into the keyring that
+    /// [`Self::authenticate`] gets ([`Keyring::with`]).
+    fn certificate_url(&self, _request: &Request<'_>, _keyring: &Keyring, _scheme: &Scheme) -> Option<String> {
+        None
+    }
+
+    /// What is left to do once a request that fits is stored.
+    fn follow_up(&self, _request: &Request<'_>) -> Option<FollowUp> {
+        None
+    }
+
     /// Answers a request by which the provider asks whether this address is really its user's or whether it may deliver,
     /// and which carries no message: it is answered and never stored. `None` for every other request, and for providers
     /// that never ask. Never asked about a POST, and asked before anything else: the method need not be one of the
@@ -96,6 +108,25 @@ pub struct Used {
     pub once: blake3::Hash,
     /// The hash of everything else: the same when the provider sends it again.
     pub with: blake3::Hash,
+}
+
+/// What is left to do once a request is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub enum FollowUp {
+    /// To call this URL, `https` and at the provider: before that it delivers nothing.
+    Call(String),
+    /// To tell the operator, in these words.
+    Warn(&'static str),
+}
+
+/// Leaves the URL out: whoever knows it can call it.
+impl fmt::Debug for FollowUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(_) => f.write_str("Call"),
+            Self::Warn(text) => write!(f, "Warn({text:?})"),
+        }
+    }
 }
 
 /// What turns a request into one that verifies.

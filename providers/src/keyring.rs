@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
+use ring::rsa;
 use ring::signature::EcdsaKeyPair;
+
+use crate::certificate::Certificate;
 
 /// The parsed secrets of one source, in the order of its `secrets`.
 #[derive(Clone, Default)]
@@ -23,6 +26,12 @@ pub(crate) enum Key {
     P256Public([u8; 65]),
     /// What can also sign.
     P256Private(Arc<EcdsaKeyPair>),
+    /// What can only verify, and has a time.
+    Certificate(Certificate),
+    /// What can only verify: an `RSAPublicKey` (PKCS#1).
+    RsaPublic(Vec<u8>),
+    /// What can also sign.
+    RsaPrivate(Arc<rsa::KeyPair>),
 }
 
 /// A source whose secrets or settings do not fit its provider.
@@ -104,6 +113,14 @@ impl Keyring {
             Key::Shared(bytes) => Some((index, bytes.as_slice())),
             _ => None,
         })
+    }
+
+    /// These keys and, after them, the one that was fetched for a request.
+    #[must_use]
+    pub fn with(&self, certificate: &Certificate) -> Self {
+        let mut keys = self.0.clone();
+        keys.push(Key::Certificate(certificate.clone()));
+        Self(keys)
     }
 
     /// Whether there is nothing to verify with.

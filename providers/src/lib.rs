@@ -2,7 +2,8 @@
 //! randomness; a request and the settings in, a verdict or records out, the same for ever.
 //!
 //! Two stages look at the same adapter. The gateway asks for [`Adapter::contract`] (methods, media types, answers),
-//! [`Adapter::handshake`], [`Adapter::check`] and [`Adapter::authenticate`]; the normalizer for [`Adapter::normalize`],
+//! [`Adapter::handshake`], [`Adapter::check`] and [`Adapter::authenticate`], and where a provider has to be asked for
+//! something, for [`Adapter::certificate_url`] and [`Adapter::follow_up`]; the normalizer for [`Adapter::normalize`],
 //! and then [`dedup::key`] says which records are the same message. `penstock send` plays the provider with
 //! [`Adapter::sign`].
 //!
@@ -24,6 +25,7 @@
 //!    records they must become to `tests/data/payloads/`. The tests there take every file.
 
 pub mod adapter;
+pub mod certificate;
 pub mod contract;
 pub mod dedup;
 pub mod handshake;
@@ -42,7 +44,8 @@ mod sms;
 mod webhook;
 mod whatsapp;
 
-pub use adapter::{Adapter, Signed, Used};
+pub use adapter::{Adapter, FollowUp, Signed, Used};
+pub use certificate::Certificate;
 pub use contract::{Contract, OverLimit, Reaction, Verify};
 pub use dedup::Windows;
 pub use handshake::Handshake;

@@ -20,6 +20,7 @@ pub const ALL: &[&dyn Adapter] = &[
     &email::mime::Mime,
     &email::sendgrid::SendGrid,
     &email::mailgun::Mailgun,
+    &email::ses::Ses,
     &form::generic::GENERIC,
     &form::typeform::TYPEFORM,
     &form::tally::TALLY,

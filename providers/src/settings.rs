@@ -18,6 +18,8 @@ pub struct Scheme {
     /// How far the timestamp may be from the arrival, in seconds, either way, this far included; 300 where it is not
     /// said.
     pub tolerance_s: Option<u64>,
+    /// The topics that may deliver, where a provider's signature does not say whose it is.
+    pub topics: Vec<String>,
 }
 
 impl Scheme {

@@ -48,11 +48,21 @@ pub enum Flaw {
     /// It fits and does not cover the message, and came beside another one before.
     #[error("the signature is right, but was used for another message")]
     Reused,
+    /// The certificate it names lies elsewhere than at the provider, or there is none that is in force.
+    #[error("the certificate that should have signed is not the provider's, or not in force")]
+    Certificate,
+    /// It comes from a topic that is not the source's: anybody can have one that signs as well.
+    #[error("the topic is not one of the source's `topics`")]
+    Topic,
+    /// There is no credential, from a sender who shows its own only when it is asked: that takes a 401, whatever `verify`
+    /// says.
+    #[error("the credential is missing")]
+    Unasked,
 }
 
 impl Flaw {
     /// Every flaw, so that counters can be present at zero.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Missing,
         Self::Repeated,
         Self::Malformed,
@@ -62,6 +72,9 @@ impl Flaw {
         Self::Unbound,
         Self::Algorithm,
         Self::Reused,
+        Self::Certificate,
+        Self::Topic,
+        Self::Unasked,
     ];
 
     /// The word used in metrics and logs.
@@ -76,6 +89,9 @@ impl Flaw {
             Self::Unbound => "unbound",
             Self::Algorithm => "algorithm",
             Self::Reused => "reused",
+            Self::Certificate => "certificate",
+            Self::Topic => "topic",
+            Self::Unasked => "unasked",
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod run_file;
 pub mod s3;
 pub mod scrape;
 pub mod sign;
+pub mod sns;
 pub mod time;
 pub mod up;
 

@@ -28,6 +28,7 @@ mod pressure;
 mod replay;
 mod sendgrid_mailgun;
 mod shutdown;
+mod sns;
 mod statuses;
 mod streams;
 mod text;

@@ -87,6 +87,15 @@ fn table() -> Vec<Row> {
             detail("missing"),
             Some(("www-authenticate", "Signature realm=\"penstock\"")),
         ),
+        (
+            problem(Refusal::Unauthorized(Flaw::Unasked)),
+            401,
+            PROBLEM,
+            detail("missing"),
+            Some(("www-authenticate", "Basic realm=\"penstock\", charset=\"UTF-8\"")),
+        ),
+        (problem(Refusal::CannotVerify), 503, PROBLEM, detail("certificate"), Some(("retry-after", "3"))),
+        (problem(Refusal::CannotConfirm), 503, PROBLEM, detail("confirmed"), Some(("retry-after", "3"))),
         (over(StatusCode::TOO_MANY_REQUESTS), 429, PROBLEM, detail("Retry-After"), Some(("retry-after", "3"))),
         (
             over(StatusCode::SERVICE_UNAVAILABLE),

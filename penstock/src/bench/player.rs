@@ -95,7 +95,7 @@ impl Player {
         let channel = source.channel.parse::<Channel>().map_err(|_| unplayable())?;
         let adapter = providers::find(channel, &source.provider).ok_or_else(unplayable)?;
         let secrets: Vec<&str> = source.secrets.iter().map(ExposeSecret::expose_secret).collect();
-        let scheme = scheme_of(source);
+        let scheme = ingest_gateway::sources::scheme(&source.scheme);
         let keyring = adapter.keyring(&secrets, &scheme).map_err(BenchError::Secrets)?;
         let path = format!("/v1/{}/{}", source.channel, source.name);
         let host = gateway.authority().map(http::uri::Authority::as_str).unwrap_or_default();
@@ -228,27 +228,6 @@ fn nested(path: &str, value: &str) -> String {
 
 fn pair(name: &str, value: &str) -> Pair {
     (name.to_owned(), value.as_bytes().to_vec())
-}
-
-fn scheme_of(source: &Source) -> Scheme {
-    let given = &source.scheme;
-    Scheme {
-        header: given.header.clone(),
-        algorithm: given.algorithm.map(|algorithm| match algorithm {
-            config::Algorithm::Md5Hash => providers::Algorithm::Md5Hash,
-            config::Algorithm::Md5 => providers::Algorithm::Md5,
-            config::Algorithm::Sha1 => providers::Algorithm::Sha1,
-            config::Algorithm::Sha256 => providers::Algorithm::Sha256,
-            config::Algorithm::Sha512 => providers::Algorithm::Sha512,
-        }),
-        encoding: given.encoding.map(|encoding| match encoding {
-            config::Encoding::Hex => providers::Encoding::Hex,
-            config::Encoding::Base64 => providers::Encoding::Base64,
-        }),
-        prefix: given.prefix.clone().unwrap_or_default(),
-        timestamp_header: given.timestamp_header.clone(),
-        tolerance_s: given.tolerance.map(|tolerance| tolerance.as_secs()),
-    }
 }
 
 /// At least `size` bytes of words, the same for a seed for ever.

@@ -4,6 +4,7 @@ pub(crate) mod mail;
 pub(crate) mod mailgun;
 pub(crate) mod mime;
 pub(crate) mod sendgrid;
+pub(crate) mod ses;
 
 use crate::read::draft::Draft;
 use crate::record::{Normalized, RawRequest};

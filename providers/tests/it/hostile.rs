@@ -149,6 +149,13 @@ fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
         (Channel::Form, "typeform", "secret", Scheme::default(), true),
         (Channel::Form, "tally", "secret", Scheme::default(), true),
         (Channel::Form, "jotform", "se&cret=", Scheme::default(), false),
+        (
+            Channel::Email,
+            "ses",
+            "user:password",
+            Scheme { topics: vec!["arn:aws:sns:a:1:t".to_owned()], ..Scheme::default() },
+            false,
+        ),
         (Channel::Webhook, "standard", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", Scheme::default(), true),
         (Channel::Webhook, "standard", private, Scheme::default(), true),
         (Channel::Webhook, "github", "secret", Scheme::default(), true),

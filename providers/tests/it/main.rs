@@ -14,6 +14,7 @@ mod hostile;
 mod keys;
 mod payloads;
 mod sendgrid_mailgun;
+mod ses;
 mod sinch_plivo;
 mod sms;
 mod sms_variants;

@@ -5,9 +5,12 @@ use crate::support::{MAX_BODY, Owned, Source, data, is_handshake, json, now, tex
 use comfy_table::Table;
 use proto::canonical::Role;
 use proto::{Channel, Kind, Verified};
-use providers::{Element, Handshake, Record, Scheme, SourceSettings};
+use providers::{Element, FollowUp, Handshake, Record, Scheme, SourceSettings};
 use serde_json::{Value, json as value};
 use sha2::{Digest as _, Sha256};
+
+/// What a source takes that is also delivered to raw.
+const SES_BASIC: &str = "user:password";
 
 /// What the sample's source would be configured with.
 fn source(payload: &Value, secrets: &Value) -> Source {
@@ -57,6 +60,11 @@ fn source(payload: &Value, secrets: &Value) -> Source {
             let scheme = Scheme { header, prefix: "sha256=".to_owned(), ..Scheme::default() };
             Source::new(Channel::Email, "mime", &[&secret("/raw_mime/secret")], scheme)
         }
+        "ses_sns" => {
+            let certificate = secret("/ses_sns/signing_cert_pem");
+            let scheme = Scheme { topics: vec![secret("/ses_sns/topic_arn")], ..Scheme::default() };
+            Source::new(Channel::Email, "ses", &[&certificate, SES_BASIC], scheme)
+        }
         "form_generic" => {
             let header = Some(secret("/form_generic/header"));
             let scheme = Scheme { header, prefix: "sha256=".to_owned(), ..Scheme::default() };
@@ -76,7 +84,7 @@ fn every_payload_becomes_the_records_it_should() {
         let file = text(payload, "/file");
         let body = std::fs::read(data("payloads").join(file)).unwrap();
         let (source, request) = (source(payload, &secrets), Owned::of(payload, body));
-        let problems = if is_handshake(payload) {
+        let problems = if is_handshake(payload) && payload["control"]["respond"].is_object() {
             let token = text(&secrets, &format!("/{}/verify_token", text(payload, "/provider"))).to_owned();
             let answer = source.adapter.handshake(&request.as_request(), Some(&token));
             let expected = Some(Handshake::echo(text(payload, "/control/respond/body")));
@@ -93,8 +101,24 @@ fn every_payload_becomes_the_records_it_should() {
 }
 
 fn compare(payload: &Value, source: &Source, request: &Owned) -> Vec<String> {
-    let verdict = source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now(payload));
     let mut problems = Vec::new();
+    let mut request = request.clone();
+    if text(payload, "/expect").starts_with("reject unless") {
+        let judge = |request: &Owned| {
+            source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now(payload))
+        };
+        problems.extend((judge(&request).verified() == Verified::Yes).then(|| "verifies without signature".to_owned()));
+        let signed = source.adapter.sign(&request.as_request(), &source.keyring, &source.scheme, now(payload));
+        request.headers.extend(signed.unwrap().headers);
+    }
+    let verdict = source.adapter.authenticate(&request.as_request(), &source.keyring, &source.scheme, now(payload));
+    let follow_up = source.adapter.follow_up(&request.as_request());
+    let as_expected = match text(payload, "/control/action") {
+        "verify, then GET SubscribeURL" => matches!(follow_up, Some(FollowUp::Call(_))),
+        "log; do not follow SubscribeURL automatically" => matches!(follow_up, Some(FollowUp::Warn(_))),
+        _ => follow_up.is_none(),
+    };
+    problems.extend((!as_expected).then(|| format!("is followed by {follow_up:?}")));
     if verdict.verified() != Verified::Yes {
         problems.push(format!("the signature does not verify: {verdict}"));
     }

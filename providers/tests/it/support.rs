@@ -126,6 +126,7 @@ impl Source {
             ("plivo", _) => (Channel::Sms, "plivo"),
             ("sinch", _) => (Channel::Sms, "sinch"),
             ("raw_mime", _) => (Channel::Email, "mime"),
+            ("ses_sns", _) => (Channel::Email, "ses"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("typeform", _) => (Channel::Form, "typeform"),
             ("tally", _) => (Channel::Form, "tally"),
@@ -149,6 +150,9 @@ fn secrets(keys: &Value) -> Vec<String> {
     if keys["verify_token"].is_string() {
         // A handshake has nothing to do with the secrets, and no source is without one.
         return vec!["unused".to_owned()];
+    }
+    if let Some(certificate) = keys["signing_cert_pem"].as_str() {
+        return vec![certificate.to_owned()];
     }
     let lists = [
         "secrets",
@@ -189,6 +193,12 @@ fn scheme(vector: &Value) -> Scheme {
         encoding: (text(config, "/encoding") == "b64").then_some(Encoding::Base64),
         prefix: text(config, "/prefix").to_owned(),
         timestamp_header: config["timestamp_header"].as_str().map(str::to_owned),
+        topics: vector["keys"]["allowed_topic_arns"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|arn| arn.as_str().unwrap().to_owned())
+            .collect(),
         tolerance_s: vector["tolerance_s"].as_u64().or_else(|| config["tolerance_s"].as_u64()),
     }
 }

@@ -144,6 +144,11 @@ fn a_verdict_says_what_is_wrong() {
     assert_eq!(verdict("plivo", "v3_missing_nonce"), Verdict::Wrong(Flaw::Missing));
     assert_eq!(verdict("plivo", "v3_wrong_nonce"), Verdict::Wrong(Flaw::Mismatch));
     assert_eq!(verdict("plivo", "v3_rotated_old_token_accepted"), Verdict::Fits { secret: 1 });
+    assert_eq!(verdict("ses_sns", "missing_signature"), Verdict::Wrong(Flaw::Missing));
+    assert_eq!(verdict("ses_sns", "topic_not_allowed"), Verdict::Wrong(Flaw::Topic));
+    assert_eq!(verdict("ses_sns", "cert_s3_host"), Verdict::Wrong(Flaw::Certificate));
+    assert_eq!(verdict("ses_sns", "stale_timestamp"), Verdict::Wrong(Flaw::Stale));
+    assert_eq!(verdict("ses_sns", "unknown_version"), Verdict::Wrong(Flaw::Algorithm));
     assert_eq!(verdict("standard_webhooks", "future_301s"), Verdict::Wrong(Flaw::Early));
     assert_eq!(verdict("standard_webhooks", "no_version_prefix"), Verdict::Wrong(Flaw::Malformed));
     assert_eq!(verdict("standard_webhooks", "tampered"), Verdict::Wrong(Flaw::Mismatch));

@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use super::format::{address, base_url, duration, network, size, whole};
 use super::public_url::PublicUrl;
 use super::reader::Reader;
+use super::requirements::Need;
+use super::secret::Secret;
 
 /// Settings of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,17 @@ pub struct Gateway {
     pub max_connections: usize,
     /// For requests in hand to end after SIGTERM. 0 s to 10 min, default 25 s.
     pub shutdown_grace: Duration,
+    /// How the gateway reaches providers, for what it has to ask them.
+    pub egress: Egress,
+}
+
+/// The way out, to the few providers that have to be asked for something: a certificate, or a subscription's confirmation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Egress {
+    /// The proxy that connections go through (`CONNECT`); may hold user and password. Default none: they are made directly.
+    pub proxy: Option<Secret>,
+    /// PEM of certification authorities that are believed beside those that browsers believe. Default none.
+    pub ca: Option<Secret>,
 }
 
 /// Limits per client address.
@@ -66,7 +79,7 @@ pub struct AuthFailures {
 }
 
 impl Gateway {
-    pub(super) fn read(reader: &mut Reader<'_, '_>) -> Self {
+    pub(super) fn read(reader: &mut Reader<'_, '_>, secrets: Need) -> Self {
         Self {
             listen: reader.or("listen", "0.0.0.0:8080", &address()),
             admin: reader.or("admin", "127.0.0.1:9101", &address()),
@@ -84,7 +97,16 @@ impl Gateway {
             publish_timeout: reader.or("publish_timeout", "2500ms", &duration("100ms", "2900ms")),
             max_connections: reader.or("max_connections", "10000", &whole(1..=1_000_000)),
             shutdown_grace: reader.or("shutdown_grace", "25s", &duration("0s", "10m")),
+            egress: reader.table("egress", |reader| Egress::read(reader, secrets)),
         }
+    }
+}
+
+impl Egress {
+    /// Only who verifies requests has to ask providers, so it is needed where their secrets are.
+    fn read(reader: &mut Reader<'_, '_>, secrets: Need) -> Self {
+        let optional = if secrets == Need::Unused { Need::Unused } else { Need::Optional };
+        Self { proxy: reader.secret_url("proxy", optional, &["http://"]), ca: reader.secret("ca", optional) }
     }
 }
 

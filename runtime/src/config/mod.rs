@@ -37,7 +37,7 @@ use toml::de::{DeTable, DeValue};
 pub use self::attachments::Attachments;
 pub use self::dedup::Dedup;
 pub use self::environment::Environment;
-pub use self::gateway::{AuthFailures, Gateway, Limits, Rate};
+pub use self::gateway::{AuthFailures, Egress, Gateway, Limits, Rate};
 pub use self::hold::Hold;
 pub use self::log::{Log, LogFormat};
 pub use self::nats::Nats;
@@ -139,7 +139,7 @@ impl Config {
 
     fn sections(reader: &mut Reader<'_, '_>, file: &str, requirements: Requirements) -> Self {
         let Requirements { nats, postgres, hash_key, source_secrets, attachments } = requirements;
-        let gateway = reader.table("gateway", Gateway::read);
+        let gateway = reader.table("gateway", |reader| Gateway::read(reader, source_secrets));
         let mut checks = Checks { secrets: source_secrets, names: BTreeMap::new() };
         Self {
             file: file.to_owned(),

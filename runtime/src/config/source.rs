@@ -30,6 +30,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("email", "mime"),
     ("email", "sendgrid"),
     ("email", "mailgun"),
+    ("email", "ses"),
     ("form", "generic"),
     ("form", "typeform"),
     ("form", "tally"),
@@ -44,7 +45,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 ];
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
-const PLANNED: &[(&str, &str)] = &[("email", "postmark"), ("email", "ses")];
+const PLANNED: &[(&str, &str)] = &[("email", "postmark")];
 
 /// One sender: `POST /v1/{channel}/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq)]

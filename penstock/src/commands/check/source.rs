@@ -2,6 +2,7 @@
 
 use providers::{Adapter, Contract, Reaction, Verify};
 use runtime::config::{Config, DedupPolicy, OverLimit, Source};
+use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use crate::commands::out;
@@ -25,7 +26,7 @@ pub(crate) fn describe(config: &Config, source: &Source, adapter: &'static dyn A
     let contract = adapter.contract();
     let verify = verify_in_force(source, contract);
     let methods: Vec<&str> = contract.methods.iter().map(http::Method::as_str).collect();
-    let properties = vec![
+    let mut properties = vec![
         ("url", url(config, source)),
         ("provider", format!("{} ({})", source.provider, methods.join(", "))),
         ("verify", verify_in_words(source, verify)),
@@ -37,6 +38,7 @@ pub(crate) fn describe(config: &Config, source: &Source, adapter: &'static dyn A
         ("on 429", reaction(contract.on_429).to_owned()),
         ("its retries", contract.retries.to_owned()),
     ];
+    properties.extend(asks(config, source).map(|asks| ("asks", asks)));
     Described { name: source.name.clone(), properties, warnings: warnings(config, source, adapter, verify) }
 }
 
@@ -77,6 +79,25 @@ fn verify_in_words(source: &Source, verify: Verify) -> String {
         Verify::Hold => "hold: a wrong signature is kept aside, until `penstock held release`",
     };
     if source.verify.is_some() { what.to_owned() } else { format!("{what} (this provider's default)") }
+}
+
+/// Whether the provider signs with a key of its own, which is no secret of the source.
+fn signs_for_itself(source: &Source) -> bool {
+    (source.channel.as_str(), source.provider.as_str()) == ("email", "ses")
+}
+
+/// What the gateway asks the provider for, where it asks for anything.
+fn asks(config: &Config, source: &Source) -> Option<String> {
+    if !signs_for_itself(source) {
+        return None;
+    }
+    let is_pinned = source.secrets.iter().any(|secret| secret.expose_secret().trim_start().starts_with("-----BEGIN "));
+    let certificate = if is_pinned { "no certificate (it is in `secrets`)" } else { "the signer's certificate" };
+    let way = if config.gateway.egress.proxy.is_some() { "by gateway.egress.proxy" } else { "directly" };
+    let topics = source.scheme.topics.join(", ");
+    Some(format!(
+        "https://sns.<region>.amazonaws.com, {way}: {certificate}, and to confirm the subscription to {topics}"
+    ))
 }
 
 fn secrets(source: &Source) -> String {
@@ -144,8 +165,9 @@ fn warnings(config: &Config, source: &Source, adapter: &'static dyn Adapter, ver
             && source.scheme.verify_token.is_none(),
         "no `verify_token`: Meta's handshake is refused, so this address cannot be entered in its console",
     );
-    warn(source.secrets.is_empty(), "no secret: whoever knows the URL can post here");
-    warn(verify == Verify::Observe && !source.secrets.is_empty(), "`verify = \"observe\"` lets forged requests in");
+    let is_signed = !source.secrets.is_empty() || signs_for_itself(source);
+    warn(!is_signed, "no secret: whoever knows the URL can post here");
+    warn(verify == Verify::Observe && is_signed, "`verify = \"observe\"` lets forged requests in");
     warn(
         verify == Verify::Enforce && adapter.contract().on_401 == Reaction::GivesUp,
         "`verify = \"enforce\"` loses messages while a secret is wrong: this provider does not send them again",
@@ -207,6 +229,23 @@ mod tests {
         warned("channel = 'whatsapp'\nprovider = 'meta'\nsecrets = [{ value = 'x' }]", "verify_token");
         let quiet = "channel = 'webhook'\nprovider = 'standard'\nsecrets = [{ value = 'C2FVsBQIhrscChlQ' }]";
         assert_eq!(described(quiet).warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_gateway_asks_of_a_provider_is_said() {
+        let ses = "channel = 'email'\nprovider = 'ses'\ntopics = ['arn:aws:sns:eu-west-1:1:t']\n";
+        let fetching = described(ses);
+        assert!(
+            property(&fetching, "asks").contains("directly: the signer's certificate, and to confirm"),
+            "{fetching:?}"
+        );
+        assert!(property(&fetching, "asks").ends_with("arn:aws:sns:eu-west-1:1:t"), "{fetching:?}");
+        assert_eq!(fetching.warnings, Vec::<String>::new());
+        let pinned = described(&format!("{ses}secrets = [{{ value = '-----BEGIN PUBLIC KEY-----' }}]"));
+        assert!(property(&pinned, "asks").contains("no certificate"), "{pinned:?}");
+        assert!(!described(TWILIO).properties.iter().any(|(name, _)| *name == "asks"));
+        let observing = described(&format!("{ses}verify = 'observe'"));
+        assert!(observing.warnings[0].contains("forged"), "{observing:?}");
     }
 
     #[test]

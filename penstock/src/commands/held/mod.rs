@@ -6,6 +6,8 @@ mod recheck;
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
+use ingest_gateway::egress::Egress;
+use ingest_gateway::fetcher::Fetcher;
 use proto::subject::{SourceName, channel_and_source};
 use proto::{Channel, RawEnvelope, Verified, subject};
 use providers::Verdict;
@@ -107,17 +109,25 @@ pub(crate) async fn run(args: HeldArgs) -> Answer {
 struct Court {
     config: Config,
     judges: BTreeMap<(Channel, SourceName), Result<Judge, NoJudge>>,
+    fetcher: Fetcher,
 }
 
 impl Court {
-    fn judge(&mut self, message: &Stored) -> Option<(RawEnvelope, Judged)> {
+    fn new(config: Config) -> Self {
+        Self { config, judges: BTreeMap::new(), fetcher: Fetcher::default() }
+    }
+
+    async fn judge(&mut self, message: &Stored) -> Option<(RawEnvelope, Judged)> {
         let (channel, source) = channel_and_source(&message.subject)?;
         let envelope = RawEnvelope::read(message).ok()?;
         let judge = self
             .judges
             .entry((channel, source.clone()))
             .or_insert_with(|| Judge::new(&self.config, channel, source.as_str()));
-        let verdict = judge.as_ref().map(|judge| judge.judge(&envelope, &message.payload));
+        let verdict = match judge {
+            Ok(judge) => verdict(judge, &self.fetcher, &self.config, &envelope, &message.payload).await,
+            Err(why) => Err(Chain(why).to_string()),
+        };
         let judged = Judged {
             id: envelope.id,
             received_at: envelope.received_at.to_string(),
@@ -127,13 +137,29 @@ impl Court {
             bytes: message.payload.len(),
             now: match &verdict {
                 Ok(verdict) => verdict.to_string(),
-                Err(why) => Chain(*why).to_string(),
+                Err(why) => why.clone(),
             },
             verified: verdict.ok().map(Verdict::verified),
             sequence: message.sequence,
         };
         Some((envelope, judged))
     }
+}
+
+/// The verdict, or in words why there is none: a certificate that it takes cannot be had.
+async fn verdict(
+    judge: &Judge,
+    fetcher: &Fetcher,
+    config: &Config,
+    envelope: &RawEnvelope,
+    body: &[u8],
+) -> Result<Verdict, String> {
+    let Some(url) = judge.certificate_url(envelope, body) else { return Ok(judge.judge(envelope, body, None)) };
+    let egress =
+        Egress::build(&config.gateway.egress).map_err(|error| format!("{}: {}", error.key(), Chain(&error)))?;
+    let certificate = fetcher.certificate(&egress, &url, envelope.received_at).await;
+    let certificate = certificate.map_err(|error| Chain(&*error).to_string())?;
+    Ok(judge.judge(envelope, body, Some(&certificate)))
 }
 
 /// The subjects of a source, in whatever channel.
@@ -143,7 +169,7 @@ fn subjects(source: Option<&SourceName>) -> Vec<String> {
 
 async fn list(args: ListArgs) -> Answer {
     let site = args.place.site()?;
-    let mut court = Court { config: site.config()?, judges: BTreeMap::new() };
+    let mut court = Court::new(site.config()?);
     let nats = site.nats().await?;
     let (begin, headers_only) = (Begin::Sequence(1), false);
     let subjects = subjects(args.source.as_ref());
@@ -153,7 +179,7 @@ async fn list(args: ListArgs) -> Answer {
         if judged.len() >= args.limit {
             break;
         }
-        judged.extend(court.judge(&message).map(|(_, judged)| judged));
+        judged.extend(court.judge(&message).await.map(|(_, judged)| judged));
     }
     if args.json {
         out::json(&judged);
@@ -204,7 +230,7 @@ fn admitted(verified: Option<Verified>, unverified: bool) -> Option<Verified> {
 
 async fn release(args: ReleaseArgs) -> Answer {
     let site = args.place.site()?;
-    let mut court = Court { config: site.config()?, judges: BTreeMap::new() };
+    let mut court = Court::new(site.config()?);
     let nats = site.nats().await?;
     let begin = match args.id {
         Some(id) => Begin::Sequence(place_of(&nats, id).await?),
@@ -240,7 +266,7 @@ async fn release_one(
     message: &Stored,
     args: &ReleaseArgs,
 ) -> Result<bool, CommandError> {
-    let Some((envelope, judged)) = court.judge(message) else {
+    let Some((envelope, judged)) = court.judge(message).await else {
         out::note(format!("HELD/{} does not carry our headers; it stays", message.sequence));
         return Ok(false);
     };

@@ -7,7 +7,7 @@
 use ingest_gateway::redact::Fingerprints;
 use proto::header::Pair;
 use proto::{Channel, RawEnvelope};
-use providers::{Adapter, Flaw, Keyring, KeyringError, Request, Scheme, Signed, Verdict};
+use providers::{Adapter, Certificate, Flaw, Keyring, KeyringError, Request, Scheme, Signed, Verdict};
 use runtime::config::{Config, Source};
 use secrecy::ExposeSecret;
 
@@ -70,8 +70,15 @@ impl Judge {
         })
     }
 
-    /// The verdict on a request as it lay in `HELD`.
-    pub(crate) fn judge(&self, envelope: &RawEnvelope, body: &[u8]) -> Verdict {
+    /// Where the certificate lies without which a request cannot be judged.
+    pub(crate) fn certificate_url(&self, envelope: &RawEnvelope, body: &[u8]) -> Option<String> {
+        let method = envelope.method.parse().ok()?;
+        let request = Request { method: &method, url: "", query: None, headers: &envelope.headers, body };
+        self.adapter.certificate_url(&request, &self.keyring, &self.scheme)
+    }
+
+    /// The verdict on a request as it lay in `HELD`, with the certificate that was fetched for it.
+    pub(crate) fn judge(&self, envelope: &RawEnvelope, body: &[u8], certificate: Option<&Certificate>) -> Verdict {
         let Ok(method) = envelope.method.parse() else { return Verdict::Wrong(Flaw::Malformed) };
         let mut headers = envelope.headers.clone();
         let mut query = envelope.query.clone();
@@ -83,7 +90,8 @@ impl Judge {
         }
         let url = self.url(&headers, query.as_deref());
         let request = Request { method: &method, url: &url, query: query.as_deref(), headers: &headers, body };
-        let verdict = self.adapter.authenticate(&request, &self.keyring, &self.scheme, envelope.received_at);
+        let keyring = certificate.map_or_else(|| self.keyring.clone(), |certificate| self.keyring.with(certificate));
+        let verdict = self.adapter.authenticate(&request, &keyring, &self.scheme, envelope.received_at);
         let unknown = headers.iter().any(|(_, value)| value.starts_with(MARK.as_bytes()));
         match verdict {
             // A fingerprint is no credential, so the adapter cannot read it; what it stands for is just not ours.
@@ -225,7 +233,7 @@ mod tests {
     ) -> Verdict {
         let envelope = held(channel, provider, signed_with, change);
         let config = config(&source(channel.as_str(), provider, today));
-        Judge::new(&config, channel, "s").unwrap().judge(&envelope, BODY)
+        Judge::new(&config, channel, "s").unwrap().judge(&envelope, BODY, None)
     }
 
     #[test]

@@ -88,7 +88,8 @@ impl Player {
             let what = format!("the secrets of {} can verify and not sign", self.name);
             CommandError::usage(
                 what,
-                "add a private key (`whsk_..`, or PKCS #8 for SendGrid) to `secrets` of a configuration for trying out",
+                "add a private key (`whsk_..`; PKCS #8 for SendGrid; for ses a PEM, as `openssl genrsa` writes it) to \
+                 `secrets` of a configuration for trying out",
             )
         })?;
         let query = joined([query.as_deref(), signed.query.as_deref()]);
@@ -176,8 +177,21 @@ mod tests {
         secrets = [{ value = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=" }]
         "#;
 
+    /// A key of one's own, in the place of the one that SNS has.
+    const SNS: &str = include_str!("../../../../providers/tests/data/keys/sns-signer.key.pem");
+
     fn config() -> Config {
-        Config::parse_for(SOURCES, "t.toml", &Environment::default(), Requirements::every(Need::Optional)).unwrap()
+        let mails = format!(
+            "[[sources]]\nname = 'mails'\nchannel = 'email'\nprovider = 'ses'\n\
+             topics = ['arn:aws:sns:us-east-1:210987654321:ours']\nsecrets = [{{ value = {SNS:?} }}]"
+        );
+        Config::parse_for(
+            &format!("{SOURCES}{mails}"),
+            "t.toml",
+            &Environment::default(),
+            Requirements::every(Need::Optional),
+        )
+        .unwrap()
     }
 
     /// What the gateway finds of a request that was signed here.
@@ -206,6 +220,7 @@ mod tests {
             ("texts", "https://in.example.com/v1/sms/texts"),
             ("contact", "https://in.example.com/v1/form/contact"),
             ("orders", "https://in.example.com/v1/webhook/orders"),
+            ("mails", "https://in.example.com/v1/email/mails"),
         ] {
             assert_eq!(verdict(name, url), Verdict::Fits { secret: 0 }, "{name}");
         }
