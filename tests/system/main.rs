@@ -30,3 +30,4 @@ mod streams;
 mod text;
 mod trimming;
 mod users;
+mod verify;
