@@ -21,7 +21,7 @@ fn folder() -> tempfile::TempDir {
         config::source("webhook", "github", "orders", &secrets("mistyped")),
         config::source("webhook", "github", "orders-test", &secrets(GITHUB)),
     ];
-    let text = format!("gateway.public_url = \"{}\"\n{}", config::PUBLIC_URL, sources.concat());
+    let text = config::with(&format!("gateway.public_url = \"{}\"\n", config::PUBLIC_URL), sources);
     std::fs::write(folder.path().join("penstock.toml"), text).unwrap();
     folder
 }
