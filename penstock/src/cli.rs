@@ -15,6 +15,7 @@ use crate::commands::replay::ReplayArgs;
 use crate::commands::roles::{PersisterArgs, RoleArgs};
 use crate::commands::send::SendArgs;
 use crate::commands::status::StatusArgs;
+use crate::commands::verify::VerifyArgs;
 use crate::up::{Role, Scale, Wish};
 
 /// Takes in messages that other people's systems push at you, and turns them into one clean table.
@@ -24,8 +25,8 @@ use crate::up::{Role, Scale, Wish};
     version,
     about,
     max_term_width = 100,
-    after_help = "To see it work: penstock up --demo\n\nExit codes: 0 all is well, 1 something to look at, 64 a command \
-    line or a configuration that is not understood, 69 a server that could not be had, 70 anything else."
+    after_help = "To see it work: penstock up --demo\n\nExit codes: 0 all is well, 1 something to look at, 2 \
+    (verify) what cannot be judged, 64 a command line or a configuration that is not understood, 69 a server that could not be had, 70 anything else."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     /// Post a sample or a file as a provider would, signed
     Send(SendArgs),
+    /// Say whether a captured request's signature holds, and if not, what differs
+    Verify(Box<VerifyArgs>),
     /// Show how each stage is doing
     Status(StatusArgs),
     /// Tell what became of a message

@@ -1,7 +1,7 @@
 //! The operator's command, which can also play every role.
 //!
-//! Exit codes: 0 clean, 1 something to look at, 64 a command line or a configuration that is not understood, 69 a server
-//! that could not be had, 70 anything else.
+//! Exit codes: 0 clean, 1 something to look at, 2 what `verify` cannot judge, 64 a command line or a configuration that is
+//! not understood, 69 a server that could not be had, 70 anything else.
 
 mod bench;
 mod cli;
@@ -66,6 +66,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Bench(args) => told(bench::run(args).await),
         Command::Migrate(args) => told(commands::migrate::run(args).await),
         Command::Send(args) => told(commands::send::run(args).await),
+        Command::Verify(args) => told(commands::verify::run(*args).await),
         Command::Status(args) => told(commands::status::run(args).await),
         Command::Explain(args) => told(commands::explain::run(args).await),
         Command::Dlq(args) => told(commands::dlq::run(args).await),

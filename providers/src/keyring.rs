@@ -123,6 +123,12 @@ impl Keyring {
         Self(keys)
     }
 
+    /// One secret of these very bytes, whatever a provider's secrets look like: to try what a text may have been meant
+    /// as. No source is verified with it.
+    pub fn of_bytes(secret: &[u8]) -> Self {
+        Self(vec![Key::Shared(secret.to_vec())])
+    }
+
     /// Whether there is nothing to verify with.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

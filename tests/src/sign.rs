@@ -59,13 +59,18 @@ pub fn standard_request_at(secret: &str, source: &str, id: &str, timestamp: i64,
 }
 
 /// GitHub: HMAC-SHA256 over the body, in hex.
-pub fn github_request(secret: &str, source: &str, delivery: &str, body: &str) -> Request {
+pub fn github(secret: &str, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
     mac.update(body.as_bytes());
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+/// A request as GitHub sends it.
+pub fn github_request(secret: &str, source: &str, delivery: &str, body: &str) -> Request {
     Request::json(format!("/v1/webhook/{source}"), body)
         .header("X-GitHub-Event", "issues")
         .header("X-GitHub-Delivery", delivery)
-        .header("X-Hub-Signature-256", format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
+        .header("X-Hub-Signature-256", github(secret, body))
 }
 
 /// Vonage's Messages API: a JSON Web Token in `Authorization`, under HMAC-SHA256, with the hash of the body.

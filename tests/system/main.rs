@@ -34,3 +34,4 @@ mod streams;
 mod text;
 mod trimming;
 mod users;
+mod verify;

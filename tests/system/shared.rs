@@ -57,6 +57,7 @@ fn sources() -> Vec<String> {
         source("webhook", "none", "small", "max_body = \"1 KiB\"\n"),
         source("sms", "twilio", "enforced", &format!("{twilio}verify = \"enforce\"\n")),
         source("sms", "twilio", "held", &twilio),
+        source("sms", "twilio", "judged", &twilio),
         source("webhook", "standard", "limited", &format!("{standard}limit = {{ per_second = 1, burst = 3 }}\n")),
         source(
             "webhook",

@@ -11,6 +11,9 @@ use runtime::config::Problems;
 
 type Cause = Box<dyn Error + Send + Sync>;
 
+/// The code of what cannot be judged.
+const UNJUDGED: u8 = 2;
+
 /// What a command that ran to its end found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -18,6 +21,8 @@ pub(crate) enum Ending {
     Clean,
     /// Something that the user should look at; it has been printed: code 1.
     Finding,
+    /// What the command was given cannot be judged; why has been printed: code 2.
+    Unjudged,
 }
 
 impl Ending {
@@ -30,6 +35,7 @@ impl Ending {
         match self {
             Self::Clean => ExitCode::SUCCESS,
             Self::Finding => ExitCode::from(1),
+            Self::Unjudged => ExitCode::from(UNJUDGED),
         }
     }
 }
@@ -54,6 +60,11 @@ impl CommandError {
     /// What was asked for is not there: 1.
     pub(crate) fn finding(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self::new(1, what, next)
+    }
+
+    /// What was given to be judged cannot be: 2.
+    pub(crate) fn unjudged(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::new(UNJUDGED, what, next)
     }
 
     /// The command line cannot be meant: 64.
@@ -123,11 +134,12 @@ mod tests {
     fn the_code_says_whose_turn_it_is() {
         let codes = [
             CommandError::finding("a", "b"),
+            CommandError::unjudged("a", "b"),
             CommandError::usage("a", "b"),
             CommandError::config(&Problems::at("f", 1, "k", "m")),
             CommandError::unreachable("a", "b").because("c"),
         ]
         .map(|error| error.exit_code());
-        assert_eq!(codes, [1, 64, 64, 69]);
+        assert_eq!(codes, [1, 2, 64, 64, 69]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each has the same shape: `..Args` for the command line, `run` for the work, and beside it pure functions that decide
 //! and word, which the tests are about. A command prints its answer on standard output, everything else on standard
-//! error, and ends with 0 (clean), 1 (something to look at), 64 (command line or configuration) or 69 (cannot reach).
+//! error, and ends with 0 (clean), 1 (something to look at), 2 (`verify`: cannot be judged), 64 (command line or configuration) or 69 (cannot reach).
 
 pub(crate) mod check;
 pub(crate) mod dlq;
@@ -14,6 +14,7 @@ pub(crate) mod replay;
 pub(crate) mod roles;
 pub(crate) mod send;
 pub(crate) mod status;
+pub(crate) mod verify;
 
 pub(crate) mod error;
 pub(crate) mod site;
@@ -23,5 +24,6 @@ pub(crate) mod out;
 mod clock;
 mod database;
 mod locate;
+mod recheck;
 mod resend;
 mod stream;

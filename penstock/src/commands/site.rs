@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_nats::ServerAddr;
 use clap::Args;
 use persister::Store;
-use runtime::config::{Config, Environment, Need, Requirements, Secret};
+use runtime::config::{Config, Environment, Need, Requirements, Secret, Source};
 use runtime::health::Health;
 use runtime::nats::{Nats, sign_in};
 use secrecy::ExposeSecret as _;
@@ -156,6 +156,15 @@ impl Where {
         run.ok_or_else(|| CommandError::usage("there is no penstock.toml here, and no `penstock up` runs", next))
     }
 
+    /// The configuration with its sources and their secrets, for a command that needs no server: that of the installation
+    /// that is named, or else the one that would be checked here.
+    pub(crate) fn sources(&self) -> Result<Config, CommandError> {
+        match self.site() {
+            Ok(site) if site.config_file().is_some() => site.config(),
+            _ => sources_of(&self.configuration()?),
+        }
+    }
+
     fn run_file(&self) -> Result<Option<RunFile>, CommandError> {
         let path = self.data_dir.join("run.json");
         let bytes = match std::fs::read(&path) {
@@ -230,9 +239,7 @@ impl Site {
             let next = "name the configuration that the gateway runs with: --config FILE";
             return Err(CommandError::usage("this needs the sources of a configuration, and none is known", next));
         };
-        let env = Environment::of_process();
-        let config = Config::load_for(Some(file), &env, SOURCES);
-        let mut config = config.map_err(|problems| CommandError::config(&problems))?;
+        let mut config = sources_of(file)?;
         if config.dedup.hash_key.is_none() {
             config.dedup.hash_key = self.run.as_deref().and_then(drawn_hash_key);
         }
@@ -291,6 +298,20 @@ impl Site {
     fn not_named(&self, key: &str) -> CommandError {
         CommandError::usage(format!("{} does not name {key}", self.named_by), format!("add {key} to it"))
     }
+}
+
+fn sources_of(file: &Path) -> Result<Config, CommandError> {
+    let config = Config::load_for(Some(file), &Environment::of_process(), SOURCES);
+    config.map_err(|problems| CommandError::config(&problems))
+}
+
+/// A source of the configuration, by its name.
+pub(crate) fn source_named<'c>(config: &'c Config, name: &str) -> Result<&'c Source, CommandError> {
+    config.sources.iter().find(|source| source.name == name).ok_or_else(|| {
+        let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+        let what = format!("{} has no source {name:?}", config.file);
+        CommandError::usage(what, format!("there are: {}", names.join(", ")))
+    })
 }
 
 /// The key that `up` drew, where the configuration names none.

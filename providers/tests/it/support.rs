@@ -146,7 +146,8 @@ impl Source {
     }
 }
 
-fn secrets(keys: &Value) -> Vec<String> {
+/// The secrets of a vector's source, as they would be written into a configuration.
+pub(crate) fn secrets(keys: &Value) -> Vec<String> {
     if keys["verify_token"].is_string() {
         // A handshake has nothing to do with the secrets, and no source is without one.
         return vec!["unused".to_owned()];

@@ -12,6 +12,7 @@ use proto::Channel;
 use runtime::config::{Config, Environment, Need, Problems, Requirements};
 use serde_json::json;
 
+pub(crate) use self::source::without_credentials;
 use self::source::{Described, describe};
 use super::error::{Answer, CommandError, Ending};
 use super::out;

@@ -64,7 +64,7 @@ fn url(config: &Config, source: &Source) -> String {
 }
 
 /// A URL may hold what the provider was given to sign in with; that is not for a screen.
-fn without_credentials(url: &str) -> String {
+pub(crate) fn without_credentials(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let shown = authority.rsplit_once('@').map_or_else(|| authority.to_owned(), |(_, host)| format!("***@{host}"));

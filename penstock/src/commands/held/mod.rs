@@ -1,8 +1,6 @@
 //! `penstock held`: requests whose signature was wrong when they came in, kept so that a wrong secret on our side costs
 //! nothing. Looked at, and released after another check.
 
-mod recheck;
-
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
@@ -19,9 +17,9 @@ use runtime::topology::HELD;
 use serde::Serialize;
 use uuid::Uuid;
 
-use self::recheck::{Judge, NoJudge};
 use super::error::{Answer, CommandError, Ending};
 use super::locate::Reach;
+use super::recheck::{Judge, NoJudge};
 use super::resend::{self, ResendError};
 use super::site::Where;
 use super::stream::{self, Begin, Scan, Stored};

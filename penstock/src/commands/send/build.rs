@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 
 use super::sample::Unsigned;
 use crate::commands::error::CommandError;
+use crate::commands::site::source_named;
 
 /// A source, ready to play its provider.
 #[derive(Debug)]
@@ -29,11 +30,7 @@ pub(crate) struct Player {
 impl Player {
     /// The source of this name, posted to at `url` (scheme and authority; its path, if any, is not looked at).
     pub(crate) fn new(config: &Config, name: &str, url: &str) -> Result<Self, CommandError> {
-        let Some(source) = config.sources.iter().find(|source| source.name == name) else {
-            let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
-            let what = format!("{} has no source {name:?}", config.file);
-            return Err(CommandError::usage(what, format!("there are: {}", names.join(", "))));
-        };
+        let source = source_named(config, name)?;
         let unusable = |what: String| CommandError::usage(format!("source {name}: {what}"), "see `penstock check`");
         let adapter =
             source.channel.parse::<Channel>().ok().and_then(|channel| providers::find(channel, &source.provider));

@@ -202,7 +202,8 @@ fn no_sample(player: &Player, name: Option<&str>) -> CommandError {
     CommandError::usage(what, "see `penstock send --list-samples`, or post a file: --file FILE")
 }
 
-fn parse_header(text: &str) -> Result<(String, String), String> {
+/// `Name: value`.
+pub(crate) fn parse_header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }

@@ -1,9 +1,10 @@
-//! Judges a held request again, with the secrets that the configuration has now. Pure.
+//! Judges a stored request again, with the secrets that the configuration has now. Pure.
 //!
 //! A credential was replaced by a fingerprint before the request was stored. What today's secrets would send is made
 //! here, and where its fingerprint is the stored one, the credential was that; it is put back for the judgement, so that
 //! the provider's adapter judges what it would have judged. Times are compared with when the request came in.
 
+use http::Method;
 use ingest_gateway::redact::Fingerprints;
 use proto::header::Pair;
 use proto::{Channel, RawEnvelope};
@@ -18,9 +19,9 @@ const MARK: &str = "fp:";
 #[derive(Debug)]
 pub(crate) struct Judge {
     channel: Channel,
-    adapter: &'static dyn Adapter,
-    scheme: Scheme,
-    keyring: Keyring,
+    pub(crate) adapter: &'static dyn Adapter,
+    pub(crate) scheme: Scheme,
+    pub(crate) keyring: Keyring,
     /// One for each secret: what its holder would send.
     single: Vec<Keyring>,
     fingerprints: Fingerprints,
@@ -80,19 +81,12 @@ impl Judge {
     /// The verdict on a request as it lay in `HELD`, with the certificate that was fetched for it.
     pub(crate) fn judge(&self, envelope: &RawEnvelope, body: &[u8], certificate: Option<&Certificate>) -> Verdict {
         let Ok(method) = envelope.method.parse() else { return Verdict::Wrong(Flaw::Malformed) };
-        let mut headers = envelope.headers.clone();
-        let mut query = envelope.query.clone();
-        for keyring in &self.single {
-            let request = Request { method: &method, url: "", query: query.as_deref(), headers: &headers, body };
-            if let Some(signed) = self.adapter.sign(&request, keyring, &self.scheme, envelope.received_at) {
-                self.put_back(&signed, &mut headers, &mut query);
-            }
-        }
+        let (headers, query) = self.restored(&method, envelope, body, &[]);
         let url = self.url(&headers, query.as_deref());
         let request = Request { method: &method, url: &url, query: query.as_deref(), headers: &headers, body };
         let keyring = certificate.map_or_else(|| self.keyring.clone(), |certificate| self.keyring.with(certificate));
         let verdict = self.adapter.authenticate(&request, &keyring, &self.scheme, envelope.received_at);
-        let unknown = headers.iter().any(|(_, value)| value.starts_with(MARK.as_bytes()));
+        let unknown = headers.iter().any(|(_, value)| is_fingerprint(value));
         match verdict {
             // A fingerprint is no credential, so the adapter cannot read it; what it stands for is just not ours.
             Verdict::Wrong(Flaw::Malformed) if unknown => Verdict::Wrong(Flaw::Mismatch),
@@ -100,11 +94,30 @@ impl Judge {
         }
     }
 
+    /// Headers and query with the credentials back in them that one of today's secrets, or of `more`, would make.
+    pub(crate) fn restored(
+        &self,
+        method: &Method,
+        envelope: &RawEnvelope,
+        body: &[u8],
+        more: &[Keyring],
+    ) -> (Vec<Pair>, Option<String>) {
+        let mut headers = envelope.headers.clone();
+        let mut query = envelope.query.clone();
+        for keyring in self.single.iter().chain(more) {
+            let request = Request { method, url: "", query: query.as_deref(), headers: &headers, body };
+            if let Some(signed) = self.adapter.sign(&request, keyring, &self.scheme, envelope.received_at) {
+                self.put_back(&signed, &mut headers, &mut query);
+            }
+        }
+        (headers, query)
+    }
+
     /// Puts credentials back where their fingerprints are.
     fn put_back(&self, signed: &Signed, headers: &mut [Pair], query: &mut Option<String>) {
         for (name, value) in &signed.headers {
             let stored = headers.iter_mut().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-            for (_, stored) in stored.filter(|(_, stored)| stored.starts_with(MARK.as_bytes())) {
+            for (_, stored) in stored.filter(|(_, stored)| is_fingerprint(stored)) {
                 if let Some(sent) = spellings(value).find(|sent| self.fingerprints.of(sent).as_bytes() == stored) {
                     *stored = sent;
                 }
@@ -127,17 +140,21 @@ impl Judge {
     }
 
     /// The URL that the provider called, as the gateway reckons it.
-    fn url(&self, headers: &[Pair], query: Option<&str>) -> String {
-        let url = self.public_url.clone().unwrap_or_else(|| {
+    pub(crate) fn url(&self, headers: &[Pair], query: Option<&str>) -> String {
+        let whole = self.public_url.clone().unwrap_or_else(|| {
             let host = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
             let host = host.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned());
             format!("http://{host}/v1/{}/{}", self.channel, self.name)
         });
-        // The query of the configured URL is what the provider signed where a proxy took it off.
-        let Some(query) = query else { return url };
-        let path = url.split_once('?').map_or(url.as_str(), |(path, _)| path);
+        let Some(query) = query else { return whole };
+        let path = whole.split_once('?').map_or(whole.as_str(), |(path, _)| path);
         format!("{path}?{query}")
     }
+}
+
+/// Whether this stands for a credential.
+pub(crate) fn is_fingerprint(value: &[u8]) -> bool {
+    value.starts_with(MARK.as_bytes())
 }
 
 /// The ways in which a sender may have written a credential: the word before it takes any case (RFC 9110, section 11.1).
@@ -294,11 +311,16 @@ mod tests {
     }
 
     #[test]
-    fn the_url_is_the_one_that_the_gateway_reckons_with() {
-        let whole = format!("{}\npublic_url = 'https://in.example/x?t=1'", source("sms", "twilio", "right"));
-        let judge = Judge::new(&config(&whole), Channel::Sms, "s").unwrap();
-        assert_eq!(judge.url(&[], None), "https://in.example/x?t=1");
-        assert_eq!(judge.url(&[], Some("t=1&a=2")), "https://in.example/x?t=1&a=2");
+    fn the_url_is_the_one_that_the_gateway_reckons() {
+        let url = |public_url: &str, query| {
+            let source = format!("{}\n{public_url}", source("sms", "twilio", "s"));
+            Judge::new(&config(&source), Channel::Sms, "s").unwrap().url(&[], query)
+        };
+        assert_eq!(url("", None), "https://in.example/v1/sms/s");
+        assert_eq!(url("", Some("a=1")), "https://in.example/v1/sms/s?a=1");
+        let own = "public_url = 'https://own.example/x?team=a'";
+        assert_eq!(url(own, None), "https://own.example/x?team=a");
+        assert_eq!(url(own, Some("team=a&b=1")), "https://own.example/x?team=a&b=1");
     }
 
     #[test]
