@@ -110,7 +110,7 @@ async fn what_the_gateway_stored_or_held_is_judged_by_its_id() {
     let held = pipeline.post(&twilio_request("a wrong token", "judged", &FIELDS)).await.id().to_string();
     let (code, report) = verify("judged", &held).await;
     assert_eq!((code, &report["flaw"]), (Some(1), &"mismatch".into()), "{report:#}");
-    let stored = pipeline.post(&twilio_request(TWILIO, "judged", &FIELDS)).await.accepted().to_string();
+    let stored = pipeline.post(&twilio_request(TWILIO, "judged", &FIELDS)).await.id().to_string();
     let (code, report) = verify("judged", &stored).await;
     assert_eq!((code, &report["as_of_from"]), (Some(0), &"received".into()), "{report:#}");
 

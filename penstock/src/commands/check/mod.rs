@@ -87,6 +87,11 @@ fn missing(config: &Config) -> Vec<String> {
         (config.nats.url.is_none(), "nats.url"),
         (config.postgres.url.is_none(), "postgres.url"),
         (config.dedup.hash_key.is_none(), "dedup.hash_key"),
+        // Others can do without; a mail without its attachments is half of it.
+        (
+            config.attachments.store.is_none() && config.sources.iter().any(|source| source.channel == "email"),
+            "attachments.store",
+        ),
     ];
     absent.into_iter().filter(|(absent, _)| *absent).map(|(_, key)| key.to_owned()).collect()
 }
