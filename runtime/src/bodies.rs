@@ -5,6 +5,7 @@
 //! because a later reading of a request can make another record of the same id. So each chunk names its payload's hash,
 //! and a reader takes those of the one it was referred to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
@@ -108,9 +109,10 @@ impl Nats {
         }
         let bodies = self.jetstream().get_stream_no_info(BODIES).await;
         let bodies = bodies.map_err(|error| BodyError::Read { id, reason: error.to_string() })?;
-        let mut found: Vec<Option<Bytes>> = vec![None; chunks as usize];
-        let mut from = 1;
-        while let Some(chunk) = found.iter().position(Option::is_none) {
+        let mut body = Assembly::new(usize::try_from(size).unwrap_or(0).min(MOST_BYTES));
+        let (chunks, mut from) = (chunks as usize, 1);
+        while body.next < chunks {
+            let chunk = body.next;
             let message = match timeout(READ_TIMEOUT, next(&bodies, id, from)).await {
                 Ok(Ok(Some(message))) => message,
                 Ok(Ok(None)) => return Err(BodyError::Missing { chunk, id }),
@@ -123,13 +125,38 @@ impl Nats {
             if header(OF_HEADER) != Some(&*hash) {
                 continue;
             }
-            if let Some(place) = number.and_then(|number| found.get_mut(number)) {
-                *place = Some(message.payload.clone());
+            if let Some(number) = number.filter(|number| *number < chunks) {
+                body.add(number, message.payload);
             }
         }
-        let mut body = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0).min(MOST_BYTES));
-        found.into_iter().flatten().for_each(|chunk| body.extend_from_slice(&chunk));
-        Ok(body.freeze())
+        Ok(body.bytes.freeze())
+    }
+}
+
+/// A payload that is being put together. Chunks come in their order as a rule, so that each is let go of at once; a body
+/// is in memory once.
+struct Assembly {
+    bytes: BytesMut,
+    /// The chunk that is missing.
+    next: usize,
+    /// Chunks that came before their turn.
+    early: BTreeMap<usize, Bytes>,
+}
+
+impl Assembly {
+    fn new(bytes: usize) -> Self {
+        Self { bytes: BytesMut::with_capacity(bytes), next: 0, early: BTreeMap::new() }
+    }
+
+    /// Adds a chunk; one that is there already is no other.
+    fn add(&mut self, number: usize, chunk: Bytes) {
+        if number >= self.next {
+            self.early.insert(number, chunk);
+        }
+        while let Some(chunk) = self.early.remove(&self.next) {
+            self.bytes.extend_from_slice(&chunk);
+            self.next += 1;
+        }
     }
 }
 
@@ -146,5 +173,19 @@ async fn next(bodies: &Stream<()>, id: Uuid, from: u64) -> Result<Option<StreamM
         Ok(message) => Ok(Some(message)),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_put_together_whatever_order_they_come_in() {
+        let mut body = Assembly::new(9);
+        for (number, chunk) in [(1, "bcd"), (1, "bcd"), (3, "f"), (0, "a"), (0, "a"), (2, "e"), (1, "bcd")] {
+            body.add(number, Bytes::from_static(chunk.as_bytes()));
+        }
+        assert_eq!((&body.bytes[..], body.next, body.early.len()), (&b"abcdef"[..], 4, 0));
     }
 }
