@@ -17,6 +17,7 @@ use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::form::Fields;
+use crate::read::names::snake_case;
 use crate::read::{body, check, form, media, msisdn};
 use crate::record::{BadReason, Identity, Normalized, RawRequest};
 use crate::request::{BadRequest, Request};
@@ -175,30 +176,5 @@ fn rest(draft: &mut Draft, parameters: BTreeMap<String, String>) {
     for (name, value) in parameters.into_iter().filter(|(_, value)| !value.is_empty()) {
         let number = matches!(name.as_str(), "Units" | "MediaCount").then(|| value.parse::<u32>().ok()).flatten();
         draft.metadata.entry(snake_case(&name)).or_insert_with(|| number.map_or(Value::String(value), Value::from));
-    }
-}
-
-/// `ParentMessageUUID` as `parent_message_uuid`: a word begins where capitals do.
-fn snake_case(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 4);
-    let mut before_is_capital = true;
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !before_is_capital {
-            out.push('_');
-        }
-        before_is_capital = character.is_ascii_uppercase();
-        out.push(character.to_ascii_lowercase());
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_parameter_s_name_is_taken_apart_where_capitals_begin() {
-        let names = ["Units", "TotalRate", "ParentMessageUUID", "MCC", "type", "MessageIntent"].map(snake_case);
-        assert_eq!(names, ["units", "total_rate", "parent_message_uuid", "mcc", "type", "message_intent"]);
     }
 }
