@@ -20,7 +20,12 @@ pub struct Contract {
     pub over_limit: OverLimit,
     /// Its retries and timeout in a sentence, for operators, with where it is known from.
     pub retries: &'static str,
+    /// The largest body it sends, in bytes, with head-room: what a source takes where its configuration does not say.
+    pub max_body: u64,
 }
+
+/// One mebibyte, of which most providers need a hundredth.
+pub(crate) const MIB: u64 = 1024 * 1024;
 
 /// Media types.
 #[derive(Clone, Copy, Debug)]

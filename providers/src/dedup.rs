@@ -63,6 +63,12 @@ pub fn key(record: &Record, policy: Policy, windows: Windows, hash_key: &HashKey
     }
 }
 
+/// What a content is known by within an identity: where the sender wrote the id, the same id with another content is
+/// another message. Not a key, and not guessed back from one, because it goes into one.
+pub(crate) fn digest(of: &Content) -> String {
+    content(KeyHasher::new(&HashKey::derive(b"content of an identity")), of).finish().to_string()
+}
+
 fn content(hasher: KeyHasher, content: &Content) -> KeyHasher {
     let text = |text: &Option<String>| text.as_deref().map(|text| canonical(text).into_owned());
     let hasher = hasher.optional(text(&content.sender)).part((content.recipients.len() as u64).to_le_bytes());

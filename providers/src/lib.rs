@@ -33,6 +33,7 @@ pub mod request;
 pub mod settings;
 pub mod verdict;
 
+mod email;
 mod form;
 mod read;
 mod scheme;

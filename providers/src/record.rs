@@ -56,6 +56,24 @@ pub struct Record {
     pub identity: Identity,
     /// What the sender wrote.
     pub content: Content,
+    /// The bytes of each attachment whose `blake3` is stated, in the order of the attachments.
+    pub files: Vec<File>,
+}
+
+/// The bytes of an attachment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct File {
+    /// Their hash, by which they are stored.
+    pub blake3: blake3::Hash,
+    /// Them: a piece of the request's body where they lie in it as they are.
+    pub bytes: Bytes,
+}
+
+/// Says how many bytes, and never what is in them.
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "File({}, {} bytes)", self.blake3, self.bytes.len())
+    }
 }
 
 /// The provider's own id of a record.

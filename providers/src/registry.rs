@@ -3,7 +3,7 @@
 use proto::Channel;
 
 use crate::adapter::Adapter;
-use crate::{form, sms, webhook, whatsapp};
+use crate::{email, form, sms, webhook, whatsapp};
 
 /// Every adapter.
 pub const ALL: &[&dyn Adapter] = &[
@@ -17,6 +17,7 @@ pub const ALL: &[&dyn Adapter] = &[
     &whatsapp::meta::Meta,
     &whatsapp::dialog360::Dialog360,
     &whatsapp::twilio::Twilio,
+    &email::mime::Mime,
     &form::generic::Generic,
     &form::typeform::Typeform,
     &form::tally::Tally,

@@ -8,7 +8,7 @@ use proto::{Attachment, Channel, Kind, Millis};
 use serde_json::{Value, json};
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::form::Fields;
@@ -29,6 +29,7 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::Unknown,
     over_limit: OverLimit::Reject,
     retries: "whatever the page or server that posts it does; a browser does not come back",
+    max_body: MIB,
 };
 
 /// Elements of a batch taken at most.

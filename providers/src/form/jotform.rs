@@ -8,7 +8,7 @@ use proto::{Channel, Kind, Millis, Party};
 use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::form::generic;
 use crate::keyring::{Keyring, KeyringError};
 use crate::read::answers::{self, Answer, Asks};
@@ -28,6 +28,7 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::GivesUp,
     over_limit: OverLimit::Accept,
     retries: "not documented, so taken for none",
+    max_body: MIB,
 };
 
 /// The field with the answers.

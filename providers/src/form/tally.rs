@@ -7,7 +7,7 @@ use proto::{Attachment, Channel, Kind, Millis};
 use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::answers::{self, Answer, Asks};
 use crate::read::draft::Draft;
@@ -27,6 +27,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Reject,
     retries: "on anything but 2xx within 10 s, as observed after 5 min, 30 min, 1 h, 6 h and 1 day (tally.so/help/webhooks \
               says that it retries, not when)",
+    max_body: MIB,
 };
 
 /// What an event is that holds a form.

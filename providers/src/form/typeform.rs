@@ -8,7 +8,7 @@ use proto::{Channel, Kind, Millis};
 use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::answers::{self, Answer, Asks};
 use crate::read::draft::Draft;
@@ -28,6 +28,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Reject,
     retries: "after 408, 423, 429, 503 or no answer within 30 s every 2 to 3 min for 10 h; after most other codes some \
               times, ever more slowly; 404 and 410 switch the webhook off at once (typeform.com/developers/webhooks)",
+    max_body: MIB,
 };
 
 /// What an event is that holds a form.

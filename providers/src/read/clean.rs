@@ -12,7 +12,7 @@ const PATH: usize = 200;
 const DIGITS: i64 = 10_000;
 
 /// Cleans a record's texts, and keeps the notes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Cleaner {
     notes: Vec<Truncation>,
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::clean::Cleaner;
 use super::json;
-use crate::record::{Content, Identity, Normalized, RawRequest, Record};
+use crate::record::{Content, File, Identity, Normalized, RawRequest, Record};
 
 /// The word for a request that held nothing.
 const IGNORED: &str = "ignored";
@@ -26,6 +26,8 @@ pub(crate) struct Draft {
     pub(crate) text: Option<String>,
     pub(crate) html: Option<String>,
     pub(crate) attachments: Vec<Attachment>,
+    /// The bytes of the attachments whose hash is stated, in their order.
+    pub(crate) files: Vec<File>,
     pub(crate) reply_to_id: Option<String>,
     pub(crate) references: Vec<String>,
     pub(crate) sent_at: Option<Millis>,
@@ -50,6 +52,7 @@ impl Draft {
             text: None,
             html: None,
             attachments: Vec::new(),
+            files: Vec::new(),
             reply_to_id: None,
             references: Vec::new(),
             sent_at: None,
@@ -95,7 +98,7 @@ impl Draft {
             raw_sequence: raw.raw_sequence,
             status: self.status,
         };
-        Record { message, identity: self.identity, content: self.content }
+        Record { message, identity: self.identity, content: self.content, files: self.files }
     }
 
     /// The only record of a request.

@@ -8,7 +8,7 @@ use proto::{Attachment, Channel, Kind, Millis, Party, Recipient};
 use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
@@ -28,6 +28,7 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::Retries,
     over_limit: OverLimit::Reject,
     retries: "on anything but 2xx, at growing intervals over 8 h (docs.bird.com, webhook subscriptions)",
+    max_body: MIB,
 };
 
 /// Files of a message taken at most.

@@ -9,7 +9,7 @@ use proto::{Channel, Kind, Millis};
 use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::names::snake_case;
@@ -29,6 +29,7 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::GivesUp,
     over_limit: OverLimit::Accept,
     retries: "not published: reckon with none",
+    max_body: MIB,
 };
 
 /// The adapter.

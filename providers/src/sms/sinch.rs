@@ -11,7 +11,7 @@ use proto::{Attachment, Channel, Kind, Millis};
 use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
@@ -30,6 +30,7 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::GivesUp,
     over_limit: OverLimit::Accept,
     retries: "after 5xx; whether after 401 and 429 is not known, so taken for not",
+    max_body: MIB,
 };
 
 const SIGNATURE: &str = "x-sinch-webhook-signature";

@@ -11,7 +11,7 @@ use proto::{Attachment, Channel, Kind, Millis, Party, Recipient};
 use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
 use crate::read::form::Fields;
@@ -36,6 +36,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Accept,
     retries: "none by default: after an error or 15 s the number's fallback URL is called once; `#rc=2&rp=all` at the \
               end of the configured URL asks for retries (twilio.com/docs/usage/webhooks/webhooks-connection-overrides)",
+    max_body: MIB,
 };
 
 /// Media that a message can have; Twilio documents 10.

@@ -10,7 +10,7 @@ use proto::{Attachment, Channel, Kind, Millis};
 use serde_json::{Value, json};
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
@@ -31,6 +31,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Reject,
     retries: "after 429 and 5xx for 24 h: after 5 s, doubling to 15 min, then every 15 min; another 4xx may lose the \
               message (api.support.vonage.com, articles 360028543292 and 26937692681244)",
+    max_body: MIB,
 };
 
 /// The adapter.

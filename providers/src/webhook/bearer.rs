@@ -4,7 +4,7 @@ use http::Method;
 use proto::{Channel, Millis};
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::check;
 use crate::record::{Normalized, RawRequest};
@@ -22,6 +22,7 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::Unknown,
     over_limit: OverLimit::Reject,
     retries: "whatever the sender does",
+    max_body: MIB,
 };
 
 /// The adapter.

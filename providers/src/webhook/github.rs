@@ -6,7 +6,7 @@ use proto::{Channel, Kind, Millis, Party};
 use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
@@ -26,6 +26,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Accept,
     retries: "none: a delivery that is not answered with 2xx within 10 s (GHES 30 s) has failed, and can be redelivered \
               by hand for three days (docs.github.com, best practices for using webhooks)",
+    max_body: 25 * MIB,
 };
 
 /// Where the text of an event is: the most particular object that has one.

@@ -6,7 +6,7 @@ use proto::{Channel, Millis};
 use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Keyring, KeyringError};
 use crate::read::check;
 use crate::read::draft::Draft;
@@ -26,6 +26,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Reject,
     retries: "on anything but 2xx, as a rule after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h; slower after 429, 502 \
               and 504; `Retry-After` is honoured; 410 ends it (standard-webhooks specification)",
+    max_body: MIB,
 };
 
 /// The headers with the id of a message: the standard's own, and Svix's. The first that is there counts.

@@ -10,7 +10,7 @@ use proto::{Channel, Millis};
 
 use super::cloud;
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::{check, media};
 use crate::record::{Normalized, RawRequest};
@@ -28,6 +28,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Reject,
     retries: "on anything but 200, with growing pauses for up to 7 days; redirects are not followed \
               (docs.360dialog.com, receiving messages via webhook)",
+    max_body: 4 * MIB,
 };
 
 /// The adapter.

@@ -9,7 +9,7 @@ use proto::{Channel, Millis};
 
 use super::cloud;
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::handshake::Handshake;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::{check, media};
@@ -28,6 +28,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Reject,
     retries: "on anything but 200, with growing pauses for up to 7 days, and not always in the same batches \
               (developers.facebook.com, WhatsApp webhooks overview)",
+    max_body: 4 * MIB,
 };
 
 /// The adapter.

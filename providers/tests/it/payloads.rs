@@ -3,9 +3,11 @@
 
 use crate::support::{MAX_BODY, Owned, Source, data, is_handshake, json, now, text, vonage_method};
 use comfy_table::Table;
+use proto::canonical::Role;
 use proto::{Channel, Kind, Verified};
-use providers::{Element, Handshake, Scheme, SourceSettings};
+use providers::{Element, Handshake, Record, Scheme, SourceSettings};
 use serde_json::{Value, json as value};
+use sha2::{Digest as _, Sha256};
 
 /// What the sample's source would be configured with.
 fn source(payload: &Value, secrets: &Value) -> Source {
@@ -42,6 +44,11 @@ fn source(payload: &Value, secrets: &Value) -> Source {
         "generic" => Source::new(Channel::Webhook, "bearer", &[&secret("/generic/bearer")], Scheme::default()),
         "cloudevents" => {
             Source::new(Channel::Webhook, "cloudevents", &[&secret("/cloudevents/bearer")], Scheme::default())
+        }
+        "raw_mime" => {
+            let header = Some(secret("/raw_mime/header"));
+            let scheme = Scheme { header, prefix: "sha256=".to_owned(), ..Scheme::default() };
+            Source::new(Channel::Email, "mime", &[&secret("/raw_mime/secret")], scheme)
         }
         "form_generic" => {
             let header = Some(secret("/form_generic/header"));
@@ -124,7 +131,7 @@ fn differences(element: &Element, expected: &Value, compared: Option<&Vec<Value>
             let came = file.location.is_none();
             assert_eq!(file.blake3.is_some(), came, "bytes that came have a hash");
             assert!(!came || file.size.is_some(), "bytes that came have a size");
-            value!([file.filename, file.content_type, file.size, file.disposition, file.location])
+            value!([file.filename, file.content_type, file.size, file.disposition, file.location, file.content_id])
         })
         .collect();
     let expected_attachments: Vec<Value> = expected["attachments"]
@@ -133,22 +140,36 @@ fn differences(element: &Element, expected: &Value, compared: Option<&Vec<Value>
         .iter()
         .map(|file| {
             let location = if file["url"].is_null() { &file["provider_media_id"] } else { &file["url"] };
-            value!([file["name"], file["content_type"], file["size"], file["disposition"], location])
+            let content_id = &file["content_id"];
+            value!([file["name"], file["content_type"], file["size"], file["disposition"], location, content_id])
         })
         .collect();
     // U+0000 cannot be stored, so it is not expected.
     let expected_text = expected["text"].as_str().map(|text| text.replace('\0', ""));
     let sender = message.sender.as_ref().map(|sender| party(&sender.address, &sender.name));
-    let recipients: Vec<Value> = message.recipients.iter().map(|to| party(&to.address, &to.name)).collect();
+    let in_role = |role: Role| -> Vec<Value> {
+        let recipients = message.recipients.iter().filter(|to| to.role == role);
+        recipients.map(|to| party(&to.address, &to.name)).collect()
+    };
+    let expected_parties =
+        |name: &str| -> Value { expected[name].as_array().into_iter().flatten().map(party_of).collect() };
+    let metadata: Value = serde_json::from_str(message.metadata.get()).unwrap();
+    let reply_to_parties: Vec<Value> =
+        metadata["reply_to"].as_array().into_iter().flatten().map(without_null).collect();
     let pairs = [
         ("kind", value!(message.kind), expected["kind"].clone()),
         ("provider_message_id", value!(message.provider_message_id), expected["provider_message_id"].clone()),
         ("from", value!(sender), party_of(&expected["from"])),
-        ("to", value!(recipients), expected["to"].as_array().unwrap().iter().map(party_of).collect()),
+        ("to", value!(in_role(Role::To)), expected_parties("to")),
+        ("cc", value!(in_role(Role::Cc)), expected_parties("cc")),
+        ("reply_to", value!(reply_to_parties), expected_parties("reply_to")),
+        ("message_id", metadata["message_id"].clone(), expected["message_id"].clone()),
         ("subject", value!(message.subject), expected["subject"].clone()),
         ("text", value!(message.text), value!(expected_text)),
         ("html", value!(message.html), expected["html"].clone()),
         ("attachments", value!(attachments), value!(expected_attachments)),
+        ("attachments", value!(sha256(record)), value!(expected_sha256(expected))),
+        ("thread", thread(record), expected_thread(expected)),
         ("sent_at", value!(message.sent_at), value!(expected["sent_at"].as_str().map(in_milliseconds))),
         ("reply_to_id", value!(message.reply_to_id), reply_to(expected)),
         ("status", value!(message.status.as_ref().map(|status| &status.status)), expected["status"].clone()),
@@ -162,7 +183,6 @@ fn differences(element: &Element, expected: &Value, compared: Option<&Vec<Value>
         .map(|(name, actual, expected)| format!("{name} is {actual}, expected {expected}"))
         .collect();
     if is_compared("metadata") {
-        let metadata: Value = serde_json::from_str(message.metadata.get()).unwrap();
         let mut all = expected["metadata"].as_object().unwrap().clone();
         // What the provider wrote in place of an address, and which part of a long message it is, is metadata here.
         for (key, party) in [("from_raw", &expected["from"]), ("to_raw", &expected["to"][0])] {
@@ -181,6 +201,45 @@ fn differences(element: &Element, expected: &Value, compared: Option<&Vec<Value>
         }
     }
     problems
+}
+
+/// The hashes of the bytes that came with a mail, as the samples give them.
+fn sha256(record: &Record) -> Vec<String> {
+    record.files.iter().map(|file| hex::encode(Sha256::digest(&file.bytes))).collect()
+}
+
+fn expected_sha256(expected: &Value) -> Vec<&str> {
+    let files = expected["attachments"].as_array().into_iter().flatten();
+    files.filter(|_| text(expected, "/channel") == "email").filter_map(|file| file["sha256"].as_str()).collect()
+}
+
+/// The thread of a mail. What a report is about is no thread of the samples, which have that in its metadata.
+fn thread(record: &Record) -> Value {
+    let message = &record.message;
+    if message.channel != Channel::Email || message.kind != Kind::Message {
+        return value!([null, 0, null]);
+    }
+    value!([message.reply_to_id, message.references.len(), message.references.last()])
+}
+
+fn expected_thread(expected: &Value) -> Value {
+    let thread = &expected["thread"];
+    if text(expected, "/channel") != "email" {
+        return value!([null, 0, null]);
+    }
+    let references = thread["references"].as_array();
+    let count = thread["references_count"].as_u64().unwrap_or(references.map_or(0, |list| list.len() as u64));
+    let last = references.and_then(|list| list.last()).unwrap_or(&thread["references_last"]);
+    value!([thread["in_reply_to"], count, last])
+}
+
+/// Without the names that are not there.
+fn without_null(party: &Value) -> Value {
+    let mut party = party.clone();
+    if let Some(party) = party.as_object_mut() {
+        party.retain(|_, value| !value.is_null());
+    }
+    party
 }
 
 /// As we write times: always with milliseconds.

@@ -163,7 +163,7 @@ fn only_vonage_takes_md5() {
         Scheme { algorithm: Some(vonage_method("md5")), header: Some("x-signature".to_owned()), ..Scheme::default() };
     for adapter in registry::ALL {
         let settings = format!("{:?}", adapter.keyring(&["secret"], &scheme));
-        let takes_algorithm = ["twilio", "hmac", "generic", "none", "jotform"].contains(&adapter.name());
+        let takes_algorithm = ["twilio", "hmac", "generic", "none", "jotform", "mime"].contains(&adapter.name());
         assert_eq!(settings.contains("algorithm"), takes_algorithm, "{adapter:?}: {settings}");
     }
 }

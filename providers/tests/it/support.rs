@@ -125,6 +125,7 @@ impl Source {
             ("360dialog", _) => (Channel::WhatsApp, "360dialog"),
             ("plivo", _) => (Channel::Sms, "plivo"),
             ("sinch", _) => (Channel::Sms, "sinch"),
+            ("raw_mime", _) => (Channel::Email, "mime"),
             ("form_generic", _) => (Channel::Form, "generic"),
             ("typeform", _) => (Channel::Form, "typeform"),
             ("tally", _) => (Channel::Form, "tally"),

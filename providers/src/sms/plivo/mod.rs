@@ -12,7 +12,7 @@ use proto::{Attachment, Channel, Kind, Millis};
 use serde_json::Value;
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
@@ -35,6 +35,7 @@ static CONTRACT: Contract = Contract {
     on_429: Reaction::GivesUp,
     over_limit: OverLimit::Accept,
     retries: "after 5xx; how often, and whether after 401 and 429, is not documented, so taken for not",
+    max_body: MIB,
 };
 
 /// The adapter.

@@ -13,7 +13,7 @@ use proto::{Channel, Kind, Millis};
 use serde_json::{Map, Value, json};
 
 use crate::adapter::{Adapter, Signed};
-use crate::contract::{Contract, Media, OverLimit, Reaction, Success};
+use crate::contract::{Contract, MIB, Media, OverLimit, Reaction, Success};
 use crate::dedup::canonical_json;
 use crate::keyring::{Key, Keyring, KeyringError};
 use crate::read::draft::Draft;
@@ -36,6 +36,7 @@ static CONTRACT: Contract = Contract {
     over_limit: OverLimit::Reject,
     retries: "whatever the sender does; after 429 it has to come back no earlier than `Retry-After` says, 410 and 415 end \
               it, and no redirect is followed (cloudevents/spec, http-webhook.md)",
+    max_body: MIB,
 };
 
 /// Elements of a batch taken at most.
