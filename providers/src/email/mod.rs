@@ -2,6 +2,7 @@
 
 pub(crate) mod mail;
 pub(crate) mod mime;
+pub(crate) mod postmark;
 
 use crate::read::draft::Draft;
 use crate::record::{Normalized, RawRequest};

@@ -126,7 +126,8 @@ pub(crate) fn time_of(map: &Map<String, Value>, name: &str) -> Option<Millis> {
     map.get(name)?.as_str()?.parse().ok()
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether there is nothing in a value.
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),

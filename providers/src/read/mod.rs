@@ -12,6 +12,8 @@ pub(crate) mod draft;
 pub(crate) mod fields;
 pub(crate) mod form;
 pub(crate) mod json;
+pub(crate) mod json_object;
+pub(crate) mod json_text;
 pub(crate) mod media;
 pub(crate) mod moment;
 pub(crate) mod msisdn;

@@ -141,6 +141,8 @@ fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
         (Channel::Form, "typeform", "secret", Scheme::default(), true),
         (Channel::Form, "tally", "secret", Scheme::default(), true),
         (Channel::Form, "jotform", "se&cret=", Scheme::default(), false),
+        (Channel::Email, "postmark", "user:password", Scheme::default(), false),
+        (Channel::Email, "postmark", "se&cret=", Scheme::default(), false),
         (Channel::Webhook, "standard", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", Scheme::default(), true),
         (Channel::Webhook, "standard", private, Scheme::default(), true),
         (Channel::Webhook, "github", "secret", Scheme::default(), true),
@@ -188,7 +190,12 @@ fn an_empty_or_missing_secret_is_refused_at_start() {
 
 #[test]
 fn a_source_without_secrets_says_that_there_was_nothing_to_verify() {
-    for (channel, provider) in [(Channel::Form, "generic"), (Channel::Form, "jotform"), (Channel::Webhook, "none")] {
+    for (channel, provider) in [
+        (Channel::Form, "generic"),
+        (Channel::Form, "jotform"),
+        (Channel::Email, "postmark"),
+        (Channel::Webhook, "none"),
+    ] {
         let source = Source::new(channel, provider, &[], Scheme::default());
         let request = Owned::post("application/json", "{}");
         let now = now(&serde_json::json!({ "now": 0 }));

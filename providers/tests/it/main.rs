@@ -12,6 +12,7 @@ mod forms;
 mod hostile;
 mod keys;
 mod payloads;
+mod postmark;
 mod sinch_plivo;
 mod sms;
 mod support;

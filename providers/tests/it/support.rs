@@ -132,6 +132,7 @@ impl Source {
             ("standard_webhooks", _) => (Channel::Webhook, "standard"),
             ("cloudevents", _) => (Channel::Webhook, "cloudevents"),
             ("github", _) => (Channel::Webhook, "github"),
+            ("postmark", _) => (Channel::Email, "postmark"),
             (_, "bearer" | "api_key") => (Channel::Webhook, "bearer"),
             (_, "basic_auth") => (Channel::Webhook, "basic"),
             (_, "generic_hmac" | "generic_hmac_ts") => (Channel::Webhook, "hmac"),

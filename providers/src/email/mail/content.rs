@@ -14,7 +14,7 @@ use super::structure::{self, Body, Leaf};
 use super::{Mail, ids, lines, report, text};
 
 /// Bytes of all texts, and of all HTML, that are read as such; what is longer is a file.
-const TEXT: usize = 8 * 1024 * 1024;
+pub(super) const TEXT: usize = 8 * 1024 * 1024;
 
 /// What a part is to the mail.
 #[derive(Clone, Copy, PartialEq, Eq)]

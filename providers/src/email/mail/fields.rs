@@ -115,7 +115,6 @@ pub(super) fn beginning(bytes: &[u8]) -> usize {
 }
 
 /// A header block of what a provider gives as pairs. A line break in a value ends no field.
-#[cfg_attr(not(test), expect(dead_code, reason = "for providers that take mails apart themselves"))]
 pub(crate) fn header_block<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in pairs {

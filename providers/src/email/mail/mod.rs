@@ -12,6 +12,7 @@ mod date;
 mod drafts;
 pub(crate) mod envelope;
 pub(crate) mod fields;
+pub(crate) mod given;
 mod headers;
 mod html;
 mod ids;
@@ -82,7 +83,6 @@ impl Mail {
 
     /// Only a header block, for providers that have taken the body apart themselves: text, HTML and attachments are then
     /// set by the adapter.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for providers that take mails apart themselves"))]
     pub(crate) fn read_headers(block: &[u8]) -> Self {
         let (fields, _) = fields::read(block, fields::beginning(block), |_| true, |_| false);
         let mut mail = Self::default();
