@@ -27,6 +27,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("whatsapp", "meta"),
     ("whatsapp", "360dialog"),
     ("whatsapp", "twilio"),
+    ("email", "postmark"),
     ("email", "mime"),
     ("form", "generic"),
     ("form", "typeform"),
@@ -43,7 +44,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
 const PLANNED: &[(&str, &str)] =
-    &[("email", "sendgrid"), ("email", "mailgun"), ("email", "postmark"), ("email", "ses")];
+    &[("email", "sendgrid"), ("email", "mailgun"), ("email", "ses")];
 
 /// One sender: `POST /v1/{channel}/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
