@@ -43,8 +43,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
 ];
 
 /// Channel and provider of adapters still to come, to tell them from misspelt ones.
-const PLANNED: &[(&str, &str)] =
-    &[("email", "sendgrid"), ("email", "mailgun"), ("email", "ses")];
+const PLANNED: &[(&str, &str)] = &[("email", "sendgrid"), ("email", "mailgun"), ("email", "ses")];
 
 /// One sender: `POST /v1/{channel}/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq)]

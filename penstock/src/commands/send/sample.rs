@@ -32,6 +32,8 @@ const FILES: &[(&str, &str)] = &[
     ("postmark-raw", include_str!("../../../samples/postmark-raw.http")),
     ("postmark-bounce", include_str!("../../../samples/postmark-bounce.http")),
     ("mailgun-store", include_str!("../../../samples/mailgun-store.http")),
+    ("mime-mail", include_str!("../../../samples/mime-mail.http")),
+    ("mime-bounce", include_str!("../../../samples/mime-bounce.http")),
     ("form-urlencoded", include_str!("../../../samples/form-urlencoded.http")),
     ("form-json", include_str!("../../../samples/form-json.http")),
     ("form-multipart", include_str!("../../../samples/form-multipart.http")),
@@ -162,6 +164,7 @@ fn value(blank: &str, seed: [u8; 32], now: i64) -> Option<String> {
         "unix" => Some(now.div_euclid(1000).to_string()),
         "date" => Millis::from_unix(now)?.to_string().get(..10).map(str::to_owned),
         "clock" => Millis::from_unix(now)?.to_string().get(11..19).map(str::to_owned),
+        "rfc5322" => Millis::from_unix(now).map(|time| time.to_datetime().to_rfc2822()),
         "rfc3339" => Millis::from_unix(now).map(|time| time.to_string()),
         _ => None,
     }

@@ -32,8 +32,8 @@ pub(super) fn read(bytes: &Bytes, top: &Fields<'_>, from: usize, mail: &mut Mail
     }
     // Which multiparts have had their text and their HTML.
     let mut had = vec![(false, false); body.multiparts.len()];
-    for leaf in &body.leaves {
-        let part = Part { leaf, body: &body };
+    for (place, leaf) in body.leaves.iter().enumerate() {
+        let part = Part { leaf, body: &body, is_first: place == 0 };
         let decoded = quoted::decode(leaf.body, &leaf.fields.text("content-transfer-encoding").unwrap_or_default());
         let role = part.role(&mut had);
         if let Some(fault) = decoded.fault {
@@ -55,6 +55,7 @@ pub(super) fn read(bytes: &Bytes, top: &Fields<'_>, from: usize, mail: &mut Mail
 pub(super) struct Part<'a> {
     pub(super) leaf: &'a Leaf<'a>,
     body: &'a Body<'a>,
+    is_first: bool,
 }
 
 impl Part<'_> {
@@ -83,10 +84,10 @@ impl Part<'_> {
             "text/html" => Role::Html,
             _ => return Role::Attachment,
         };
-        let about = self.about();
-        let is_file = about.disposition.as_deref() == Some("attachment")
-            && self.leaf.fields.first("content-disposition").is_some()
-            || about.filename.is_some() && self.leaf.parent.is_some();
+        let disposition = self.leaf.fields.first("content-disposition").map(Valued::read);
+        // Some mailers name the text; what has a name and is not the first is a file that happens to be a text.
+        let is_file =
+            disposition.is_some_and(|read| read.value != "inline") || !self.is_first && self.about().filename.is_some();
         if is_file || self.ancestors().any(|kind| kind == "multipart/encrypted") {
             return Role::Attachment;
         }

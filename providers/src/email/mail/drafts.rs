@@ -149,7 +149,7 @@ fn fill(mut draft: Draft, name: &str, outcome: Outcome) -> Draft {
     let Outcome { kind, status, recipient, error_code, occurred_at, mut details } = outcome;
     draft.kind = kind;
     if let Some(about) = &draft.reply_to_id {
-        details.entry("original_message_id").or_insert_with(|| Value::from(about.as_str()));
+        details.insert("original_message_id".to_owned(), Value::from(about.as_str()));
     }
     draft.metadata.insert(name.to_owned(), Value::Object(details));
     // One request may report the same recipient twice in different states, and all its records have one `Message-ID`.

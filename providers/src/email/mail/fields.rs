@@ -5,8 +5,10 @@
 
 use super::lines;
 
-/// Fields kept of one block; a mail has a few dozen.
-const FIELDS: usize = 2_000;
+/// Fields kept of a mail's header, which has a few dozen.
+pub(super) const OF_MAIL: usize = 10_000;
+/// Fields kept of a part's header, and of a group in a report.
+pub(super) const OF_PART: usize = 64;
 
 /// One field.
 pub(super) struct Field<'a> {
@@ -35,11 +37,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads the block at `from`, and says where the body begins. `keep` chooses fields by name; `stop` says whether a line is
-/// none of this block's, because it parts the whole that the block is in.
+/// Reads the block at `from`, and says where the body begins. Of the fields that `keep` chooses by name, `most` are kept;
+/// `stop` says whether a line is none of this block's, because it parts the whole that the block is in.
 pub(super) fn read<'a>(
     bytes: &'a [u8],
     mut from: usize,
+    most: usize,
     keep: impl Fn(&str) -> bool,
     stop: impl Fn(&[u8]) -> bool,
 ) -> (Fields<'a>, usize) {
@@ -58,7 +61,7 @@ pub(super) fn read<'a>(
             }
             Some(b'-') if line.starts_with(b"--") && stop(line) => break from,
             Some(_) => {
-                close(bytes, &mut fields, open.take(), &keep);
+                close(bytes, &mut fields, open.take(), most, &keep);
                 match split(line) {
                     Some((name, value)) => open = Some((name, from + value, end)),
                     None if is_mailbox_line(line) => {}
@@ -71,7 +74,7 @@ pub(super) fn read<'a>(
         }
         from = next;
     };
-    close(bytes, &mut fields, open.take(), &keep);
+    close(bytes, &mut fields, open.take(), most, &keep);
     (fields, body)
 }
 
@@ -79,13 +82,14 @@ fn close<'a>(
     bytes: &'a [u8],
     fields: &mut Fields<'a>,
     open: Option<(&'a str, usize, usize)>,
+    most: usize,
     keep: &impl Fn(&str) -> bool,
 ) {
     let Some((name, start, end)) = open else { return };
     if !keep(name) {
         return;
     }
-    if fields.list.len() == FIELDS {
+    if fields.list.len() == most {
         fields.cut = true;
         return;
     }
@@ -135,7 +139,7 @@ mod tests {
 
     fn pairs(text: &str) -> (Vec<(String, String)>, String) {
         let bytes = text.as_bytes();
-        let (fields, body) = read(bytes, beginning(bytes), |_| true, |_| false);
+        let (fields, body) = read(bytes, beginning(bytes), OF_MAIL, |_| true, |_| false);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let list = fields.list.iter().map(|field| (field.name.to_owned(), text(field.value)));
         (list.collect(), text(&bytes[body..]))
@@ -162,8 +166,8 @@ mod tests {
     #[test]
     fn many_fields_are_bounded() {
         let text = "a:\n".repeat(3_000);
-        let (fields, _) = read(text.as_bytes(), 0, |_| true, |_| false);
-        assert!(fields.list.len() == FIELDS && fields.cut);
+        let (fields, _) = read(text.as_bytes(), 0, 100, |_| true, |_| false);
+        assert!(fields.list.len() == 100 && fields.cut);
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(crate) struct Mail {
 impl Mail {
     /// The whole of a message. Never fails: what is no message is a body without a header.
     pub(crate) fn read(bytes: &Bytes) -> Self {
-        let (fields, body) = fields::read(bytes, fields::beginning(bytes), |_| true, |_| false);
+        let (fields, body) = fields::read(bytes, fields::beginning(bytes), fields::OF_MAIL, |_| true, |_| false);
         let mut mail = Self::default();
         headers::read(&fields, &mut mail);
         content::read(bytes, &fields, body, &mut mail);
@@ -84,7 +84,7 @@ impl Mail {
     /// Only a header block, for providers that have taken the body apart themselves: text, HTML and attachments are then
     /// set by the adapter.
     pub(crate) fn read_headers(block: &[u8]) -> Self {
-        let (fields, _) = fields::read(block, fields::beginning(block), |_| true, |_| false);
+        let (fields, _) = fields::read(block, fields::beginning(block), fields::OF_MAIL, |_| true, |_| false);
         let mut mail = Self::default();
         headers::read(&fields, &mut mail);
         mail.element = blake3::hash(block).as_bytes().to_vec();

@@ -60,7 +60,7 @@ pub(super) fn notice(part: &Part<'_>, bytes: &[u8], mail: &mut Mail) {
         | "message/rfc822-headers"
         | "message/global-headers" => {
             if let Some(report) = mail.report.as_mut().filter(|report| report.about.is_none()) {
-                let (fields, _) = fields::read(bytes, fields::beginning(bytes), |_| true, |_| false);
+                let (fields, _) = fields::read(bytes, fields::beginning(bytes), fields::OF_MAIL, |_| true, |_| false);
                 report.about = fields.text("message-id").as_deref().and_then(ids::one);
             }
             return;
@@ -164,7 +164,7 @@ fn groups(bytes: &[u8]) -> impl Iterator<Item = Fields<'_>> {
     let mut from = 0;
     std::iter::from_fn(move || {
         while from < bytes.len() {
-            let (group, next) = fields::read(bytes, from, |_| true, |_| false);
+            let (group, next) = fields::read(bytes, from, fields::OF_PART, |_| true, |_| false);
             // A line that is no field ends a group and begins none.
             from = if next > from { next } else { lines::end(bytes, from).1 };
             if !group.list.is_empty() {

@@ -67,8 +67,13 @@ pub(super) fn read<'a>(bytes: &'a [u8], top: &Fields<'a>, from: usize) -> Body<'
     let mut fields = only_content(top);
     let mut start = from;
     loop {
-        let content_type = content_type(&fields, parent_is_digest(&body, &open));
+        let mut content_type = content_type(&fields, parent_is_digest(&body, &open));
         let boundary = boundary(&content_type);
+        if boundary.is_none() && content_type.value.starts_with("multipart/") {
+            // Nobody can say where its parts are, so it is shown as it is.
+            body.faults.push("boundary");
+            content_type = Valued::read(b"text/plain");
+        }
         let too_deep = boundary.is_some() && open.len() == DEPTH;
         let parent = open.last().map(|open| open.multipart);
         let delimiter = if let Some(boundary) = boundary.filter(|_| !too_deep) {
@@ -95,7 +100,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], top: &Fields<'a>, from: usize) -> Body<'
             return body;
         }
         let is_delimiter = |line: &[u8]| open.iter().any(|open| matches(line, &open.delimiter).is_some());
-        let (read, at) = fields::read(bytes, found.next, is_content, is_delimiter);
+        let (read, at) = fields::read(bytes, found.next, fields::OF_PART, is_content, is_delimiter);
         (fields, start) = (read, at);
     }
 }

@@ -65,7 +65,7 @@ fn a_source_is_named_once_and_supported() {
         ),
         (
             SOURCE.replace("\"sms\"", "\"email\"").replace("twilio", "ses"),
-            "\"ses\" is not supported yet; nothing is supported for email yet",
+            "\"ses\" is not supported yet; supported for email: postmark, mime",
         ),
         (SOURCE.replace("twilio", ""), "sources[0].provider: expected the name of a provider, found \"\""),
         (
