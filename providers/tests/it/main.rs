@@ -8,6 +8,7 @@
 )]
 
 mod cloudevents;
+mod email;
 mod forms;
 mod hostile;
 mod keys;

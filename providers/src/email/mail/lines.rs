@@ -1,7 +1,13 @@
 //! Where lines of an e-mail end: CRLF by the standard; LF, a bare CR and CR CR LF in what relays, mailboxes and scripts
 //! make of it. All of them may occur in one message.
 
-use memchr::{memchr2, memmem};
+use std::sync::LazyLock;
+
+use memchr::memchr2;
+use memchr::memmem::Finder;
+
+/// Made once: a mail may have a million lines that begin with dashes.
+static DASHES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"--"));
 
 /// Where the line at `from` ends, and where the next one begins. A line without an end ends with the bytes.
 pub(super) fn end(bytes: &[u8], from: usize) -> (usize, usize) {
@@ -36,7 +42,7 @@ pub(super) fn without_break(bytes: &[u8], start: usize, at: usize) -> &[u8] {
 pub(super) fn dashed(bytes: &[u8], mut from: usize) -> Option<(usize, usize, usize)> {
     let start = from;
     loop {
-        let at = from + memmem::find(bytes.get(from..)?, b"--")?;
+        let at = from + DASHES.find(bytes.get(from..)?)?;
         let begins =
             at == start || matches!(at.checked_sub(1).and_then(|before| bytes.get(before)), Some(b'\r' | b'\n'));
         if begins {
