@@ -16,6 +16,7 @@ mod bombs;
 mod choices;
 mod corpus;
 mod invariants;
+mod mail_bombs;
 mod mutate;
 #[path = "../it/support.rs"]
 mod support;
