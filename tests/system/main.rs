@@ -19,6 +19,7 @@ mod journey;
 mod keys;
 mod kills;
 mod limits;
+mod naughty;
 mod operator;
 mod outages;
 mod poison;
