@@ -12,10 +12,14 @@ use crate::support::{MAX_BODY, Owned, now};
 
 /// Bytes held at once for each byte of a request.
 const HELD: u64 = 40;
+/// Bytes held at once for each JSON object beside: a map of one entry has room for eleven. How many are read is bounded.
+const OBJECT: u64 = 1_000;
+/// Likewise for each JSON array: one of one value has room for four.
+const ARRAY: u64 = 200;
 /// Bytes allocated in all for each byte of a request: what is read again and again for each of its parts goes beyond.
 const WORK: u64 = 1_000;
-/// Bytes that a request of no size may take: buffers and tables.
-const ALWAYS: u64 = 512 * 1024;
+/// Bytes that a request of no size may take: buffers, tables, and the 10,000 fields that a form may have in 20 KB.
+const ALWAYS: u64 = 3 * 1024 * 1024;
 /// Bytes that are read at most of what is packed.
 const UNPACKED: u64 = 16 * 1024 * 1024;
 
@@ -43,7 +47,7 @@ fn authenticated(adapter: &dyn Adapter, request: &Owned) {
     let judge = || adapter.authenticate(&request.as_request(), &keyring, scheme, moment);
     let mut verdict = None;
     let info = measure(|| verdict = Some(judge()));
-    bounded("authenticate", adapter, &info, size(request));
+    bounded("authenticate", adapter, &info, request, 0);
     assert_eq!(verdict, Some(judge()), "{adapter:?} judges one request in two ways");
 }
 
@@ -51,7 +55,7 @@ fn checked(adapter: &dyn Adapter, request: &Owned) {
     let check = || adapter.check(&request.as_request(), MAX_BODY);
     let mut result = None;
     let info = measure(|| result = Some(check()));
-    bounded("check", adapter, &info, size(request));
+    bounded("check", adapter, &info, request, 0);
     assert_eq!(result, Some(check()), "{adapter:?} checks one request in two ways");
 }
 
@@ -60,7 +64,7 @@ fn normalized(adapter: &dyn Adapter, request: &Owned) {
         let raw = request.as_raw(adapter, verified);
         let mut outcome = None;
         let info = measure(|| outcome = Some(read(adapter, &raw)));
-        bounded("normalize", adapter, &info, size(request).saturating_add(unpacked(request)));
+        bounded("normalize", adapter, &info, request, unpacked(request));
         let Some((normalized, bytes)) = outcome else { panic!("nothing was read") };
         consistent(adapter, &normalized);
         assert_eq!(read(adapter, &raw).1, bytes, "{adapter:?} reads one request in two ways");
@@ -128,8 +132,9 @@ fn has_nul(json: &[u8]) -> bool {
     json.contains(&0)
 }
 
-fn bounded(what: &str, adapter: &dyn Adapter, info: &AllocationInfo, size: u64) {
-    let held = HELD * size + ALWAYS;
+fn bounded(what: &str, adapter: &dyn Adapter, info: &AllocationInfo, request: &Owned, unpacked: u64) {
+    let size = size(request).saturating_add(unpacked);
+    let held = HELD * size + nested(&request.body) + ALWAYS;
     assert!(info.bytes_max <= held, "{what} of {adapter:?} held {} bytes for a request of {size}", info.bytes_max);
     let work = WORK * size + ALWAYS;
     assert!(info.bytes_total <= work, "{what} of {adapter:?} took {} bytes in all for {size}", info.bytes_total);
@@ -138,6 +143,14 @@ fn bounded(what: &str, adapter: &dyn Adapter, info: &AllocationInfo, size: u64) 
 fn size(request: &Owned) -> u64 {
     let headers: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     (request.url.len() + headers + request.body.len()) as u64
+}
+
+/// Bytes for the JSON objects and arrays that a body may hold, also within a form.
+fn nested(body: &[u8]) -> u64 {
+    let count = |written: [&str; 3]| -> usize {
+        written.iter().map(|bracket| memchr::memmem::find_iter(body, bracket).count()).sum()
+    };
+    OBJECT * count(["{", "%7b", "%7B"]) as u64 + ARRAY * count(["[", "%5b", "%5B"]) as u64
 }
 
 /// Bytes that the body has once it is unpacked, where it is packed.
