@@ -17,6 +17,7 @@ pub const ALL: &[&dyn Adapter] = &[
     &whatsapp::meta::Meta,
     &whatsapp::dialog360::Dialog360,
     &whatsapp::twilio::Twilio,
+    &email::postmark::Postmark,
     &email::mime::Mime,
     &email::sendgrid::SendGrid,
     &email::mailgun::Mailgun,

@@ -21,6 +21,7 @@ mod keys;
 mod kills;
 mod limits;
 mod mail;
+mod naughty;
 mod operator;
 mod outages;
 mod poison;

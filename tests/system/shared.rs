@@ -78,6 +78,11 @@ fn sources() -> Vec<String> {
         source("email", "mailgun", "token", &format!("secrets = [{{ value = \"{MAILGUN}\" }}]\n")),
         // Text, poison.
         source("webhook", "none", "text", ""),
+        source("webhook", "none", "naughty-json", UNLIMITED),
+        source("form", "generic", "naughty-form", UNLIMITED),
+        source("sms", "twilio", "naughty-sms", &format!("{twilio}{UNLIMITED}")),
+        source("email", "mime", "naughty-mime", &format!("secrets = [{{ value = \"token\" }}]\n{UNLIMITED}")),
+        source("email", "postmark", "naughty-postmark", &format!("secrets = [{{ value = \"secret\" }}]\n{UNLIMITED}")),
         source("webhook", "none", "bytes", "dedup = { policy = \"off\" }\n"),
         source("form", "generic", "text-form", ""),
         source("webhook", "none", "poison", UNLIMITED),

@@ -3,6 +3,7 @@
 pub(crate) mod mail;
 pub(crate) mod mailgun;
 pub(crate) mod mime;
+pub(crate) mod postmark;
 pub(crate) mod sendgrid;
 pub(crate) mod ses;
 

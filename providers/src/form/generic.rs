@@ -193,7 +193,11 @@ fn decode(texts: &[Part<'_>], content_type: &str) -> Fields {
     for part in texts {
         let own =
             part.content_type.as_deref().and_then(|value| charset::by_label(&media::parameter(value, "charset")?));
-        let (text, replaced) = charset::decode(part.body, own.unwrap_or(common));
+        // One that says its character set is a document of its own.
+        let (text, replaced) = match own {
+            Some(own) => charset::decode(part.body, own),
+            None => charset::decode_value(part.body, common),
+        };
         fields.pairs.push((part.name.clone(), text));
         fields.replaced |= replaced;
     }

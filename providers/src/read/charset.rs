@@ -20,10 +20,16 @@ pub(crate) fn guess<'a>(mut pieces: impl Iterator<Item = &'a [u8]>) -> &'static 
     if pieces.all(is_utf8) { UTF_8 } else { WINDOWS_1252 }
 }
 
-/// Decodes; the second value says whether something had to be replaced by U+FFFD. A byte order mark goes before the
-/// label, and is taken off.
+/// Decodes a whole document; the second value says whether something had to be replaced by U+FFFD. A byte order mark
+/// goes before the label, and is taken off.
 pub(crate) fn decode(bytes: &[u8], encoding: &'static Encoding) -> (String, bool) {
     let (text, _, replaced) = encoding.decode(bytes);
+    (text.into_owned(), replaced)
+}
+
+/// Decodes one value of many, which has no byte order mark: what looks like one was written by somebody.
+pub(crate) fn decode_value(bytes: &[u8], encoding: &'static Encoding) -> (String, bool) {
+    let (text, replaced) = encoding.decode_without_bom_handling(bytes);
     (text.into_owned(), replaced)
 }
 
@@ -38,6 +44,13 @@ fn is_utf8(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_begins_like_a_byte_order_mark_is_kept() {
+        assert_eq!(decode_value("\u{feff}a".as_bytes(), UTF_8), ("\u{feff}a".to_owned(), false));
+        assert_eq!(decode_value(b"\xff\xfea", WINDOWS_1252), ("ÿþa".to_owned(), false));
+        assert_eq!(decode("\u{feff}a".as_bytes(), WINDOWS_1252), ("a".to_owned(), false));
+    }
 
     #[test]
     fn what_is_not_utf8_is_windows_1252() {

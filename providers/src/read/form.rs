@@ -59,7 +59,7 @@ pub(crate) fn read(body: &[u8], content_type: Option<&str>) -> Result<Fields, Ba
     let mut fields = Fields::default();
     for (name, value) in pairs {
         let ((name, bad_name), (value, bad_value)) =
-            (charset::decode(&name, encoding), charset::decode(&value, encoding));
+            (charset::decode_value(&name, encoding), charset::decode_value(&value, encoding));
         fields.pairs.push((name, value));
         fields.replaced |= bad_name || bad_value;
     }

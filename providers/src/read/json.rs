@@ -19,7 +19,7 @@ use crate::record::BadReason;
 const DEPTH: usize = 96;
 
 /// Values that are read: a list of zeros takes 2 bytes for each, and we take a hundred times that.
-const VALUES: usize = 200_000;
+pub(crate) const VALUES: usize = 200_000;
 
 /// What was read.
 #[derive(Debug, PartialEq)]
@@ -59,6 +59,16 @@ impl Notes {
     }
 }
 
+/// How many values may still be read, where one request is read in parts.
+#[derive(Debug)]
+pub(crate) struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(VALUES)
+    }
+}
+
 /// Whether something in this text may have been replaced.
 pub(crate) fn shows_replacement(text: &str) -> bool {
     text.contains('\u{fffd}')
@@ -71,12 +81,16 @@ pub(crate) fn text(body: &[u8]) -> Option<&str> {
 
 /// Reads a body.
 pub(crate) fn read(body: &[u8]) -> Result<Json, BadReason> {
-    let text = text(body).ok_or(BadReason::NotUtf8)?;
-    let (value, depth, surrogate) = match parse(text) {
+    read_part(text(body).ok_or(BadReason::NotUtf8)?, &mut Budget::default())
+}
+
+/// Reads a part of a body.
+pub(crate) fn read_part(text: &str, budget: &mut Budget) -> Result<Json, BadReason> {
+    let (value, depth, surrogate) = match parse(text, budget) {
         Ok((value, depth)) => (value, depth, false),
         Err(BadReason::NotJson) => {
             let Cow::Owned(mended) = without_lone_surrogates(text) else { return Err(BadReason::NotJson) };
-            let (value, depth) = parse(&mended)?;
+            let (value, depth) = parse(&mended, budget)?;
             (value, depth, true)
         }
         Err(reason) => return Err(reason),
@@ -84,13 +98,16 @@ pub(crate) fn read(body: &[u8]) -> Result<Json, BadReason> {
     Ok(Json { value, notes: Notes { surrogate, depth } })
 }
 
-fn parse(text: &str) -> Result<(Value, bool), BadReason> {
-    let mut progress = Progress::default();
+fn parse(text: &str, budget: &mut Budget) -> Result<(Value, bool), BadReason> {
+    let mut progress = Progress { left: budget.0, ..Progress::default() };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Tree { depth: 0, progress: &mut progress }.deserialize(&mut deserializer);
     match value.and_then(|value| deserializer.end().map(|()| value)) {
-        Ok(value) => Ok((value, progress.too_deep)),
-        Err(_) if progress.values > VALUES => Err(BadReason::TooMany),
+        Ok(value) => {
+            budget.0 = progress.left;
+            Ok((value, progress.too_deep))
+        }
+        Err(_) if progress.too_many => Err(BadReason::TooMany),
         Err(_) => Err(BadReason::NotJson),
     }
 }
@@ -98,8 +115,10 @@ fn parse(text: &str) -> Result<(Value, bool), BadReason> {
 /// How far the reading is.
 #[derive(Default)]
 struct Progress {
-    /// Values begun.
-    values: usize,
+    /// Values that may still be begun.
+    left: usize,
+    /// There were more.
+    too_many: bool,
     /// Something was nested too deep.
     too_deep: bool,
 }
@@ -120,10 +139,11 @@ impl<'de> DeserializeSeed<'de> for Tree<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.progress.values += 1;
-        if self.progress.values > VALUES {
+        let Some(left) = self.progress.left.checked_sub(1) else {
+            self.progress.too_many = true;
             return Err(D::Error::custom("too many values"));
-        }
+        };
+        self.progress.left = left;
         if self.depth < DEPTH {
             return deserializer.deserialize_any(self);
         }
@@ -133,7 +153,7 @@ impl<'de> DeserializeSeed<'de> for Tree<'_> {
             self.progress.too_deep = true;
             return Ok(Value::String(raw.to_owned()));
         }
-        let (value, _) = parse(raw).map_err(D::Error::custom)?;
+        let (value, _) = parse(raw, &mut Budget::default()).map_err(D::Error::custom)?;
         Ok(value)
     }
 }

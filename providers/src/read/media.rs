@@ -23,6 +23,9 @@ pub(crate) fn is(value: &str, expected: &str) -> bool {
     essence(value).eq_ignore_ascii_case(expected)
 }
 
+/// Parameters that are read of one value: a body of `;=` would take 24 times its size.
+const PARAMETERS: usize = 1_000;
+
 /// The first parameter of this name, unquoted.
 pub(crate) fn parameter(value: &str, name: &str) -> Option<String> {
     parameters(value).into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -33,7 +36,7 @@ pub(crate) fn parameter(value: &str, name: &str) -> Option<String> {
 pub(crate) fn parameters(value: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = value.split_once(';').map_or("", |(_, rest)| rest);
-    while let Some((name, after)) = rest.split_once('=') {
+    while let Some((name, after)) = rest.split_once('=').filter(|_| found.len() < PARAMETERS) {
         // A parameter without a value, as in `a; b=c`, is none.
         let name = name.rsplit(';').next().unwrap_or_default().trim();
         let (value, after) = one_value(after.trim_start());

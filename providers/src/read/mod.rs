@@ -14,6 +14,8 @@ pub(crate) mod fields;
 pub(crate) mod files;
 pub(crate) mod form;
 pub(crate) mod json;
+pub(crate) mod json_object;
+pub(crate) mod json_text;
 pub(crate) mod media;
 pub(crate) mod moment;
 pub(crate) mod multipart;

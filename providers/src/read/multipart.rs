@@ -194,7 +194,7 @@ fn part(bytes: &[u8]) -> Result<Part<'_>, Broken> {
 }
 
 fn header(part: &mut Part<'_>, line: &[u8]) {
-    let (line, _) = charset::decode(line, charset::guess(std::iter::once(line)));
+    let (line, _) = charset::decode_value(line, charset::guess(std::iter::once(line)));
     let Some((name, value)) = line.split_once(':') else { return };
     match name.trim().to_ascii_lowercase().as_str() {
         "content-disposition" => {
@@ -227,7 +227,7 @@ fn extended_value(value: &str) -> Option<String> {
     let (label, _, escaped) = (pieces.next()?, pieces.next()?, pieces.next()?);
     let bytes: Vec<u8> = percent_encoding::percent_decode_str(escaped).collect();
     let encoding = charset::by_label(label).unwrap_or_else(|| charset::guess(std::iter::once(bytes.as_slice())));
-    Some(charset::decode(&bytes, encoding).0)
+    Some(charset::decode_value(&bytes, encoding).0)
 }
 
 /// The last component: a name is never a path.

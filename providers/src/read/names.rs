@@ -21,10 +21,9 @@ mod tests {
 
     #[test]
     fn a_name_has_its_words_apart() {
-        assert_eq!(snake_case("FromCity"), "from_city");
-        assert_eq!(snake_case("lastStatusAt"), "last_status_at");
-        assert_eq!(snake_case("from_City"), "from_city");
-        assert_eq!(snake_case("ParentMessageUUID"), "parent_message_uuid");
-        assert_eq!(["MCC", "type", "MediaUrl0"].map(snake_case), ["mcc", "type", "media_url0"]);
+        let names = ["FromCity", "lastStatusAt", "from_City", "Units", "ParentMessageUUID", "MCC", "type", "ServerID"];
+        let expected =
+            ["from_city", "last_status_at", "from_city", "units", "parent_message_uuid", "mcc", "type", "server_id"];
+        assert_eq!(names.map(snake_case), expected);
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod challenge;
 pub(crate) mod hmac;
+pub(crate) mod in_url;
 pub(crate) mod jwt;
 pub(crate) mod mac;
 pub(crate) mod mailgun;

@@ -156,6 +156,8 @@ fn what_is_signed_here_verifies_here_and_what_was_changed_does_not() {
             Scheme { topics: vec!["arn:aws:sns:a:1:t".to_owned()], ..Scheme::default() },
             false,
         ),
+        (Channel::Email, "postmark", "user:password", Scheme::default(), false),
+        (Channel::Email, "postmark", "se&cret=", Scheme::default(), false),
         (Channel::Webhook, "standard", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", Scheme::default(), true),
         (Channel::Webhook, "standard", private, Scheme::default(), true),
         (Channel::Webhook, "github", "secret", Scheme::default(), true),
@@ -203,7 +205,12 @@ fn an_empty_or_missing_secret_is_refused_at_start() {
 
 #[test]
 fn a_source_without_secrets_says_that_there_was_nothing_to_verify() {
-    for (channel, provider) in [(Channel::Form, "generic"), (Channel::Form, "jotform"), (Channel::Webhook, "none")] {
+    for (channel, provider) in [
+        (Channel::Form, "generic"),
+        (Channel::Form, "jotform"),
+        (Channel::Email, "postmark"),
+        (Channel::Webhook, "none"),
+    ] {
         let source = Source::new(channel, provider, &[], Scheme::default());
         let request = Owned::post("application/json", "{}");
         let now = now(&serde_json::json!({ "now": 0 }));

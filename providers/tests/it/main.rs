@@ -13,6 +13,7 @@ mod forms;
 mod hostile;
 mod keys;
 mod payloads;
+mod postmark;
 mod sendgrid_mailgun;
 mod ses;
 mod sinch_plivo;

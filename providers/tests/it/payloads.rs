@@ -70,6 +70,10 @@ fn source(payload: &Value, secrets: &Value) -> Source {
             let scheme = Scheme { header, prefix: "sha256=".to_owned(), ..Scheme::default() };
             Source::new(Channel::Form, "generic", &[&secret("/form_generic/secret")], scheme)
         }
+        "postmark" => {
+            let credentials = format!("{}:{}", secret("/postmark/user"), secret("/postmark/password"));
+            Source::new(Channel::Email, "postmark", &[&credentials], Scheme::default())
+        }
         other => panic!("no source for {other}"),
     }
 }

@@ -135,6 +135,7 @@ impl Source {
             ("github", _) => (Channel::Webhook, "github"),
             ("sendgrid", _) => (Channel::Email, "sendgrid"),
             ("mailgun", _) => (Channel::Email, "mailgun"),
+            ("postmark", _) => (Channel::Email, "postmark"),
             (_, "bearer" | "api_key") => (Channel::Webhook, "bearer"),
             (_, "basic_auth") => (Channel::Webhook, "basic"),
             (_, "generic_hmac" | "generic_hmac_ts") => (Channel::Webhook, "hmac"),

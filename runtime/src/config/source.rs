@@ -27,6 +27,7 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("whatsapp", "meta"),
     ("whatsapp", "360dialog"),
     ("whatsapp", "twilio"),
+    ("email", "postmark"),
     ("email", "mime"),
     ("email", "sendgrid"),
     ("email", "mailgun"),
@@ -43,9 +44,6 @@ pub const PROVIDERS: &[(&str, &str)] = &[
     ("webhook", "none"),
     ("webhook", "cloudevents"),
 ];
-
-/// Channel and provider of adapters still to come, to tell them from misspelt ones.
-const PLANNED: &[(&str, &str)] = &[("email", "postmark")];
 
 /// One sender: `POST /v1/{channel}/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,13 +207,7 @@ fn one_of_channels() -> String {
 
 fn no_such_provider(channel: &str, provider: &str) -> String {
     let here = || PROVIDERS.iter().filter(|(other, _)| *other == channel).map(|(_, name)| *name);
-    let supported = match here().collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => format!("nothing is supported for {channel} yet"),
-        names => format!("supported for {channel}: {names}"),
-    };
-    if PLANNED.contains(&(channel, provider)) {
-        return format!("{provider:?} is not supported yet; {supported}");
-    }
+    let supported = format!("supported for {channel}: {}", here().collect::<Vec<_>>().join(", "));
     match nearest(provider, here()) {
         Some(near) => format!("unknown provider {provider:?}; did you mean {near}? {supported}"),
         None => format!("unknown provider {provider:?}; {supported}"),

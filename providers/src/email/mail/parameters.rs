@@ -12,6 +12,9 @@ use crate::read::media;
 /// Pieces of one parameter that are put together.
 const PIECES: usize = 100;
 
+/// Bytes of a field that are read: names and boundaries are short.
+pub(super) const LONGEST: usize = 64 * 1024;
+
 /// A value with its parameters.
 #[derive(Debug, Default)]
 pub(super) struct Valued {
@@ -21,9 +24,9 @@ pub(super) struct Valued {
 }
 
 impl Valued {
-    /// Reads the bytes of a field.
+    /// Reads the bytes of a field, as far as [`LONGEST`].
     pub(super) fn read(field: &[u8]) -> Self {
-        let (line, _) = text::decode(field, None);
+        let (line, _) = text::decode(field.get(..LONGEST).unwrap_or(field), None);
         let line = line.replace(['\r', '\n'], "");
         let value = media::essence(&line).split(['(', ' ', '\t']).next().unwrap_or_default().to_ascii_lowercase();
         Self { value, parameters: media::parameters(&line) }

@@ -7,7 +7,7 @@
 
 use super::fields::{self, Fields};
 use super::lines;
-use super::parameters::Valued;
+use super::parameters::{LONGEST, Valued};
 
 /// Multiparts within multiparts.
 const DEPTH: usize = 100;
@@ -67,6 +67,9 @@ pub(super) fn read<'a>(bytes: &'a [u8], top: &Fields<'a>, from: usize) -> Body<'
     let mut fields = only_content(top);
     let mut start = from;
     loop {
+        if fields.list.iter().any(|field| field.value.len() > LONGEST) {
+            body.faults.push("length");
+        }
         let mut content_type = content_type(&fields, parent_is_digest(&body, &open));
         let boundary = boundary(&content_type);
         if boundary.is_none() && content_type.value.starts_with("multipart/") {

@@ -66,10 +66,6 @@ fn a_source_is_named_once_and_supported() {
             SOURCE.replace("\"sms\"", "\"fax\""),
             "sources[0].channel: expected one of email, sms, whatsapp, form, webhook, found \"fax\"",
         ),
-        (
-            SOURCE.replace("\"sms\"", "\"email\"").replace("twilio", "postmark"),
-            "\"postmark\" is not supported yet; supported for email: mime, sendgrid, mailgun, ses",
-        ),
         (SOURCE.replace("twilio", ""), "sources[0].provider: expected the name of a provider, found \"\""),
         (
             SOURCE.replace("twilio", "twillio"),
