@@ -21,7 +21,7 @@ fn upload(source: &str, text: &str, file: &[u8]) -> Request {
 }
 
 fn bytes(seed: u8, length: usize) -> Vec<u8> {
-    (0..length).map(|at| seed.wrapping_add((at % 251) as u8)).collect()
+    (0..251).map(|byte: u8| seed.wrapping_add(byte)).cycle().take(length).collect()
 }
 
 /// Where the file of a row is, after the URL of the store.

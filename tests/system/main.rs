@@ -26,6 +26,7 @@ mod operator;
 mod outages;
 mod poison;
 mod pressure;
+mod providers;
 mod replay;
 mod sendgrid_mailgun;
 mod shutdown;
