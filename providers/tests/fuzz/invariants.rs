@@ -52,7 +52,7 @@ fn authenticated(adapter: &dyn Adapter, request: &Owned) {
     };
     let source = schemes.iter().map(|scheme| (scheme, fitting(scheme))).find(|(_, secrets)| !secrets.is_empty());
     let (scheme, secrets) = source.unwrap_or_else(|| panic!("no secret fits {adapter:?}"));
-    let keyring = adapter.keyring(&secrets, scheme).expect("secrets that fit alone fit together");
+    let keyring = adapter.keyring(&secrets, scheme).unwrap_or_else(|error| panic!("{adapter:?}: {error}"));
     let moment = now(&serde_json::json!({ "now": 1_785_564_409 }));
     let judge = || adapter.authenticate(&request.as_request(), &keyring, scheme, moment);
     let mut verdict = None;
