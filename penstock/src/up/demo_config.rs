@@ -1,4 +1,4 @@
-//! The configuration that `up` makes where the user has none: one source of each kind, with secrets of its own.
+//! The configuration that `up` makes where the user has none: one source of each channel, with secrets of its own.
 //!
 //! Written once and then left alone, so that what a user changes in it stays, and so that a sender which was given a
 //! secret can go on using it.
@@ -33,6 +33,7 @@ fn fill(key_file: &str) -> String {
         .replace("@TWILIO@", &password())
         .replace("@META@", &password())
         .replace("@VERIFY@", &password())
+        .replace("@POSTMARK@", &password())
         .replace("@STANDARD@", &standard_webhook_secret())
 }
 
@@ -47,7 +48,7 @@ mod tests {
         let sources = table["sources"].as_array().unwrap();
         let mut channels: Vec<&str> = sources.iter().map(|source| source["channel"].as_str().unwrap()).collect();
         channels.sort_unstable();
-        assert_eq!(channels, ["form", "sms", "webhook", "whatsapp"]);
+        assert_eq!(channels, ["email", "form", "sms", "webhook", "whatsapp"]);
         assert!(!text.contains('@'), "{text}");
         assert_eq!(table["dedup"]["hash_key"]["file"].as_str(), Some("/tmp/it's \"here\"/dedup.key"));
     }
