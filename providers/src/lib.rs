@@ -9,6 +9,8 @@
 //!
 //! # How to add a provider
 //!
+//! In short; `docs/writing-an-adapter.md` says why, and where messages are lost or doubled.
+//!
 //! 1. Copy the file of the one that is most alike (`sms/twilio.rs` reads parameters, `webhook/github.rs` reads JSON) to
 //!    `{channel}/{name}.rs`. Each has the same five pieces in the same order: the [`Contract`], the keyring, the verdict,
 //!    the signature, the records. Of a form, only the first and the last are its own (`form/tally.rs`); the rest is said
@@ -23,6 +25,7 @@
 //! 5. Add one line to [`registry`], one to the list of providers in `runtime/src/config/source.rs` (it is how a
 //!    configuration knows a name that exists from a misspelt one), the signature vectors to `tests/data/vectors.json` and sample payloads with the
 //!    records they must become to `tests/data/payloads/`. The tests there take every file.
+//! 6. Add a sample for `penstock send` to `penstock/samples/` and a page for its users to `docs/providers/`.
 
 pub mod adapter;
 pub mod certificate;
