@@ -24,7 +24,7 @@ const FETCH: Duration = Duration::from_secs(2);
 const CONFIRM: Duration = Duration::from_secs(5);
 /// Largest answer, in bytes.
 const LARGEST: usize = 64 * 1024;
-/// For how long a certificate is kept.
+/// After so long a certificate is fetched again, where that is possible.
 const KEPT_FOR: Duration = Duration::from_hours(24);
 /// How many are kept: a provider has a few for each of its regions.
 const KEPT: usize = 64;
@@ -38,20 +38,12 @@ pub enum FetchError {
     /// It could not be asked, or said no.
     #[error("a provider could not be asked")]
     Asking(#[source] EgressError),
+    /// Whoever named the URL has had too many asked for.
+    #[error("too many certificates were asked for from one address")]
+    TooMany,
     /// What it gave is no certificate.
     #[error("what lies at the certificate's place is none")]
     NoCertificate,
-}
-
-impl FetchError {
-    /// Whether whoever named the URL has named one that does not exist, which a provider's own requests never do.
-    pub fn is_of_the_url(&self) -> bool {
-        match self {
-            Self::NoCertificate => true,
-            Self::Asking(EgressError::Status(_, status)) => status.is_client_error() && status.as_u16() != 429,
-            Self::Asking(_) | Self::Busy => false,
-        }
-    }
 }
 
 type Fetched = Result<Arc<Certificate>, Arc<FetchError>>;
@@ -71,16 +63,32 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
-    /// The certificate at this URL, for a request of that moment.
-    pub async fn certificate(&self, egress: &Egress, url: &str, now: Millis) -> Fetched {
+    /// The certificate at this URL, for a request of that moment. `may_begin` is asked before the provider is, and not
+    /// where somebody else's question is waited for.
+    ///
+    /// One that is still in force and cannot be fetched again is as good as it was.
+    pub async fn certificate(
+        &self,
+        egress: &Egress,
+        url: &str,
+        now: Millis,
+        may_begin: impl FnOnce() -> bool,
+    ) -> Fetched {
         let flight = {
             let mut certificates = lock(&self.certificates);
-            if let Some(kept) = certificates.kept(url, now, Instant::now()) {
+            if let Some(kept) = certificates.kept(url, now, Some(Instant::now())) {
                 return Ok(kept);
             }
-            certificates.join(url).unwrap_or_else(|| certificates.begin(url, self.fetch(egress, url, now)))
+            match certificates.join(url) {
+                Some(flight) => Some(flight),
+                None => may_begin().then(|| certificates.begin(url, self.fetch(egress, url, now))),
+            }
         };
-        flight.await
+        let fetched = match flight {
+            Some(flight) => flight.await,
+            None => Err(Arc::new(FetchError::TooMany)),
+        };
+        fetched.or_else(|error| lock(&self.certificates).kept(url, now, None).ok_or(error))
     }
 
     /// Calls a URL that does what it says when it is called.
@@ -124,10 +132,11 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn kept(&self, url: &str, now: Millis, at: Instant) -> Option<Arc<Certificate>> {
+    /// One that is kept and in force; where `at` is told, one that need not be looked at again by then.
+    fn kept(&self, url: &str, now: Millis, at: Option<Instant>) -> Option<Arc<Certificate>> {
         let (certificate, since) = self.kept.get(url)?;
-        let holds = at.saturating_duration_since(*since) < KEPT_FOR && certificate.in_force(now);
-        holds.then(|| Arc::clone(certificate))
+        let is_fresh = at.is_none_or(|at| at.saturating_duration_since(*since) < KEPT_FOR);
+        (is_fresh && certificate.in_force(now)).then(|| Arc::clone(certificate))
     }
 
     fn join(&self, url: &str) -> Option<Flight> {
@@ -171,14 +180,18 @@ mod tests {
         let signer = Arc::new(Certificate::from_pem(SIGNER).unwrap());
         let (now, too_late) = (at("2026-08-01T00:00:00.000Z"), at("2046-08-01T00:00:00.000Z"));
         certificates.keep("late", &signer, too_late, start);
-        assert!(certificates.kept("late", too_late, start).is_none(), "not in force");
+        assert!(certificates.kept("late", too_late, Some(start)).is_none(), "not in force");
         for number in 0..KEPT {
             let after = Duration::from_millis(number as u64);
             certificates.keep(&number.to_string(), &signer, now, start + after);
         }
-        assert!(certificates.kept("0", now, start + KEPT_FOR.mul_f64(0.99)).is_some());
-        assert!(certificates.kept("0", now, start + KEPT_FOR).is_none(), "a day is over");
-        assert!(certificates.kept("0", too_late, start).is_none(), "it ran out meanwhile");
+        assert!(certificates.kept("0", now, Some(start + KEPT_FOR.mul_f64(0.99))).is_some());
+        assert!(certificates.kept("0", now, Some(start + KEPT_FOR)).is_none(), "a day is over");
+        assert!(
+            certificates.kept("0", now, None).is_some(),
+            "it is as good as it was where it cannot be fetched again"
+        );
+        assert!(certificates.kept("0", too_late, None).is_none(), "it ran out meanwhile");
         certificates.keep("1", &signer, now, start + KEPT_FOR);
         assert_eq!(certificates.kept.len(), KEPT);
         certificates.keep("one more", &signer, now, start + KEPT_FOR);
@@ -203,25 +216,5 @@ mod tests {
         assert!(certificates.join("c").is_none(), "a failure is tried again");
         let _next = certificates.begin("d", landing(Ok(signer)));
         assert_eq!(certificates.flights.len(), 1, "what is over is forgotten");
-    }
-
-    #[test]
-    fn a_certificate_that_does_not_exist_is_the_fault_of_who_named_it() {
-        let status = |status: u16| {
-            let status = http::StatusCode::from_u16(status).unwrap();
-            FetchError::Asking(EgressError::Status("sns".to_owned(), status))
-        };
-        for (error, is) in [
-            (status(404), true),
-            (status(403), true),
-            (FetchError::NoCertificate, true),
-            (status(429), false),
-            (status(302), false),
-            (status(503), false),
-            (FetchError::Asking(EgressError::TooSlow("sns".to_owned())), false),
-            (FetchError::Busy, false),
-        ] {
-            assert_eq!(error.is_of_the_url(), is, "{error:?}");
-        }
     }
 }

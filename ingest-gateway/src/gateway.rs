@@ -218,17 +218,22 @@ impl Gateway {
         Err(Refusal::Handshake(flaw))
     }
 
-    /// The certificate without which the request cannot be judged. Who names one that does not exist is slowed down like
-    /// whoever guesses secrets: each costs a connection.
+    /// The certificate without which the request cannot be judged. Who has one fetched is slowed down like whoever guesses
+    /// secrets: each costs a connection, and a provider's own requests name the same one for months.
     async fn certificate(&self, intake: &Intake<'_>, address: IpAddr) -> Result<Option<Arc<Certificate>>, Refusal> {
         let Some(url) = intake.certificate_url() else { return Ok(None) };
         let table = &intake.state.table;
-        let fetched = self.fetcher.certificate(&table.egress, &url, intake.ticket.received_at).await;
+        let mut over = None;
+        let may_begin = || {
+            over = table.failures.check(address).err();
+            over.is_none()
+        };
+        let fetched = self.fetcher.certificate(&table.egress, &url, intake.ticket.received_at, may_begin).await;
         self.metrics.fetches.certificate(fetched.is_ok());
         fetched.map(Some).map_err(|error| {
-            let over = if error.is_of_the_url() { table.failures.check(address).err() } else { None };
             self.tell_fetch(intake.source, intake.ticket.id, &*error, "could not get a signer's certificate");
-            over.map_or(Refusal::CannotVerify, |over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS))
+            let status = intake.source.adapter.contract().over_limit_status();
+            over.map_or(Refusal::CannotVerify, |over| Refusal::OverLimit(over, status))
         })
     }
 

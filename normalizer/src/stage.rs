@@ -24,7 +24,7 @@ use runtime::nats::Nats;
 use runtime::objects::ObjectName;
 use runtime::publish::{self, Outgoing, Patience, PublishError, Published};
 use runtime::worker::Stage;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -132,7 +132,7 @@ impl Stage for Normalizer {
         self.metrics.batch_messages.record(batch.len() as f64);
         let large = batch.iter().any(|delivery| delivery.header(header::BODY).is_some());
         // The semaphore is never closed, so a place always comes.
-        let _place = if large { LARGE.acquire().await.ok() } else { None };
+        let mut place = if large { LARGE.acquire().await.ok() } else { None };
         let sources = self.sources.borrow().clone();
 
         let mut settled = Vec::with_capacity(batch.len());
@@ -144,11 +144,11 @@ impl Stage for Normalizer {
             bytes += read.plan.bytes();
             moving.push(read);
             if records >= READ_RECORDS || bytes >= READ_BYTES {
-                settled.extend(self.publish(std::mem::take(&mut moving)).await);
+                settled.extend(self.publish(std::mem::take(&mut moving), &mut place).await);
                 (records, bytes) = (0, 0);
             }
         }
-        settled.extend(self.publish(moving).await);
+        settled.extend(self.publish(moving, &mut place).await);
         self.metrics.batch_seconds.record(begun.elapsed().as_secs_f64());
         settled
     }
@@ -187,13 +187,16 @@ impl Normalizer {
     }
 
     /// Stores and publishes everything that was read, and says what is to be answered for each request. While files
-    /// cannot be stored, the requests that have some stay in hand, and the others go on.
-    async fn publish(&self, mut moving: Vec<Moving>) -> Vec<Settled> {
+    /// cannot be stored, the requests that have some stay in hand, and the others of the batch go on; so does whoever waits
+    /// for the `place`, since the store that is away may be none of theirs.
+    async fn publish(&self, mut moving: Vec<Moving>, place: &mut Option<SemaphorePermit<'_>>) -> Vec<Settled> {
         let mut settled = Vec::with_capacity(moving.len());
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             if let Some(files) = &self.files {
-                files.store(moving.iter_mut().map(|moving| &mut moving.plan.files)).await;
+                let lists = moving.iter_mut().map(|moving| &mut moving.plan.files);
+                // Cut off by shutdown, some may be stored and not be known to be: they are stored again.
+                self.shutdown.run_until_cancelled(files.store(lists)).await;
             }
             let (waiting, ready): (Vec<_>, Vec<_>) =
                 moving.into_iter().partition(|moving| !moving.plan.files.is_empty());
@@ -201,6 +204,7 @@ impl Normalizer {
             if waiting.is_empty() {
                 return settled;
             }
+            drop(place.take());
             if self.shutdown.run_until_cancelled(sleep(backoff.wait())).await.is_none() {
                 settled.extend(waiting.into_iter().map(|moving| moving.delivery.retry(Duration::ZERO)));
                 return settled;

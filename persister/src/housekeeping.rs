@@ -90,9 +90,15 @@ pub async fn clear_files(store: &Store, objects: &Objects, cutoff: Option<Millis
     let Some(cutoff) = cutoff else { return };
     let Some(needed) = done("learn which files are needed", store.needed_files(cutoff).await) else { return };
     let months = done("list the months of the attachment store", objects.months().await).unwrap_or_default();
-    for month in months.iter().filter(|month| needed.is_over(month)).take(MONTHS) {
-        if let Some(deleted) = done("delete the files of a month", objects.delete_month(month, FILES).await) {
+    let mut left = FILES;
+    // A month that cannot be cleared does not stop the others.
+    for month in months.iter().filter(|month| needed.is_over(month)) {
+        if left == 0 {
+            return;
+        }
+        if let Some(deleted) = done("delete the files of a month", objects.delete_month(month, left).await) {
             metrics.deleted_files.increment(deleted);
+            left = left.saturating_sub(usize::try_from(deleted).unwrap_or(left));
             if deleted > 0 {
                 info!(month, files = deleted, "deleted files of a month whose retention is over");
             }

@@ -83,6 +83,8 @@ impl fmt::Display for ObjectName {
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     url: Arc<str>,
+    /// Where it is a folder.
+    folder: Option<Arc<std::path::Path>>,
 }
 
 impl Objects {
@@ -90,11 +92,12 @@ impl Objects {
     /// bucket that is away now is not an error yet.
     pub fn open(config: &Attachments) -> Result<Option<Self>, ObjectsError> {
         let Some(url) = &config.store else { return Ok(None) };
-        let store = match url.strip_prefix("file://") {
-            Some(folder) => Self::folder(std::path::Path::new(folder))?,
+        let folder = url.strip_prefix("file://").map(std::path::Path::new);
+        let store = match folder {
+            Some(folder) => Self::folder(folder)?,
             None => Self::bucket(url.strip_prefix("s3://").unwrap_or(url), config)?,
         };
-        Ok(Some(Self { store, url: url.trim_end_matches('/').into() }))
+        Ok(Some(Self { store, url: url.trim_end_matches('/').into(), folder: folder.map(Into::into) }))
     }
 
     /// Where the files are: a URL to which `/` and an [`ObjectName`] are added.
@@ -151,10 +154,12 @@ impl Objects {
         Ok(listed.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned)).collect())
     }
 
-    /// Deletes files of a month, at most `most`; says how many. Fewer than `most`: there are no more.
+    /// Deletes files of a month, at most `most`; says how many. Fewer than `most`: there are no more. What is not named as a
+    /// file is here is somebody else's, and stays.
     pub async fn delete_month(&self, month: &str, most: usize) -> Result<u64, ObjectsError> {
         let failed = |source| ObjectsError::Clear { month: month.to_owned(), source };
-        let names = self.store.list(Some(&Path::from(month))).take(most).map_ok(|file| file.location).boxed();
+        let files = self.store.list(Some(&Path::from(month))).map_ok(|file| file.location);
+        let names = files.try_filter(|path| std::future::ready(is_ours(path))).take(most).boxed();
         let mut deleted = self.store.delete_stream(names);
         let mut count = 0;
         while let Some(result) = deleted.next().await {
@@ -165,8 +170,35 @@ impl Objects {
                 Err(error) => return Err(failed(error)),
             }
         }
+        if let Some(folder) = self.folder.as_ref().filter(|_| count < most as u64) {
+            remove_unfinished(&folder.join(month)).await;
+        }
         Ok(count)
     }
+}
+
+/// Removes what a process left that was killed while it wrote a file: the library writes to `{hash}#{number}` first, and does
+/// not list that. Then the folder, if nothing of anybody's is left in it. What cannot be removed is tried again when the
+/// month is looked at again.
+async fn remove_unfinished(month: &std::path::Path) {
+    let Ok(mut entries) = tokio::fs::read_dir(month).await else { return };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let name = entry.file_name();
+        let unfinished = name.to_str().and_then(|name| name.split_once('#'));
+        if unfinished.is_some_and(|(hash, _)| blake3::Hash::from_hex(hash).is_ok())
+            && let Err(error) = tokio::fs::remove_file(entry.path()).await
+        {
+            tracing::warn!(%error, "a file that was never finished cannot be removed");
+        }
+    }
+    if let Err(error) = tokio::fs::remove_dir(month).await {
+        tracing::debug!(%error, "the folder of a month stays");
+    }
+}
+
+/// Whether a file has the name of one that was put: its hash.
+fn is_ours(path: &Path) -> bool {
+    path.filename().is_some_and(|name| blake3::Hash::from_hex(name).is_ok())
 }
 
 fn path(name: &ObjectName) -> Path {

@@ -107,8 +107,12 @@ async fn the_files_of_a_month_go_after_its_partition_and_never_before() {
             names.push(folder.path().join(name.to_string()));
         }
     }
-    let foreign = folder.path().join("notes");
-    std::fs::write(&foreign, "not ours").unwrap();
+    let foreign = [folder.path().join("notes"), folder.path().join("2026-10").join("report.pdf")];
+    for path in &foreign {
+        std::fs::write(path, "not ours").unwrap();
+    }
+    // As a process leaves it that is killed while it writes.
+    std::fs::write(folder.path().join("2026-11").join(format!("{}#1", blake3::hash(b"x").to_hex())), "half").unwrap();
     let left = || names.iter().map(|name| name.exists()).collect::<Vec<_>>();
     let clear = async |cutoff: &str| {
         clear_files(&db.store, &objects, Some(cutoff.parse::<Millis>().unwrap()), &metrics).await;
@@ -120,5 +124,5 @@ async fn the_files_of_a_month_go_after_its_partition_and_never_before() {
     db.store.drop_months("2026-12-01T00:00:00Z".parse().unwrap(), 10).await.unwrap();
     clear("2026-12-01T00:00:00Z").await;
     assert_eq!(left(), [false, false, true, true, false, false]);
-    assert!(foreign.exists() && !folder.path().join("2026-11").exists());
+    assert!(foreign.iter().all(|path| path.exists()) && !folder.path().join("2026-11").exists());
 }

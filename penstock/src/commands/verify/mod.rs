@@ -129,7 +129,7 @@ async fn fetch_certificate(config: &Config, judge: &mut Judge, given: &Given) ->
     let Some(url) = judge.adapter.certificate_url(&request, &judge.keyring, &judge.scheme) else { return Ok(()) };
     let egress = Egress::build(&config.gateway.egress)
         .map_err(|error| CommandError::usage(format!("{}: {}", error.key(), Chain(&error)), "see `penstock check`"))?;
-    let certificate = Fetcher::default().certificate(&egress, &url, given.at.0).await.map_err(|error| {
+    let certificate = Fetcher::default().certificate(&egress, &url, given.at.0, || true).await.map_err(|error| {
         let what = format!("the certificate that the request names cannot be had: {}", Chain(&*error));
         CommandError::unreachable(
             what,

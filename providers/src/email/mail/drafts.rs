@@ -125,10 +125,10 @@ fn of_report(mut first: Draft, report: Report) -> Vec<Draft> {
     if first.references.is_empty() {
         first.conversation.clone_from(&first.reply_to_id);
     }
-    let mut outcomes = outcomes.into_iter();
-    let Some(outcome) = outcomes.next() else { return vec![first] };
-    let rest: Vec<Draft> = outcomes.map(|outcome| fill(shared(&first), name, outcome)).collect();
-    let mut drafts = vec![fill(first, name, outcome)];
+    let mut outcomes = outcomes.into_iter().enumerate();
+    let Some((place, outcome)) = outcomes.next() else { return vec![first] };
+    let rest: Vec<Draft> = outcomes.map(|(place, outcome)| fill(shared(&first), name, place, outcome)).collect();
+    let mut drafts = vec![fill(first, name, place, outcome)];
     drafts.extend(rest);
     drafts
 }
@@ -151,15 +151,16 @@ fn shared(first: &Draft) -> Draft {
     draft
 }
 
-fn fill(mut draft: Draft, name: &str, outcome: Outcome) -> Draft {
+fn fill(mut draft: Draft, name: &str, place: usize, outcome: Outcome) -> Draft {
     let Outcome { kind, status, recipient, error_code, occurred_at, mut details } = outcome;
     draft.kind = kind;
     if let Some(about) = &draft.reply_to_id {
         details.insert("original_message_id".to_owned(), Value::from(about.as_str()));
     }
     draft.metadata.insert(name.to_owned(), Value::Object(details));
-    // One request may report the same recipient twice in different states, and all its records have one `Message-ID`.
-    let mark = format!("{status} {}", recipient.as_deref().unwrap_or_default());
+    // All records of a report have one `Message-ID`, and one recipient may be in it twice: for two addresses that lead to
+    // one mailbox. When it is sent again, it has the same order.
+    let mark = format!("{status} {} {place}", recipient.as_deref().unwrap_or_default());
     match &mut draft.identity {
         Identity::Provided(ids) => ids.push(mark.clone()),
         Identity::None => {}

@@ -3,12 +3,12 @@
 
 use super::lines;
 
-/// The bytes of the first file; `None` where there is no beginning, so that what came is kept.
+/// The bytes of the file; `None` where there is none, or something beside it, so that what came is kept whole.
 pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = lines_of(bytes).skip_while(|line| !is_beginning(line));
-    rest.next()?;
+    let mut rest = lines_of(bytes).skip_while(|line| line.trim_ascii().is_empty());
+    rest.next().filter(|line| is_beginning(line))?;
     let mut out = Vec::with_capacity(bytes.len() / 4 * 3);
-    for line in rest {
+    for line in rest.by_ref() {
         let Some((length, groups)) = line.split_first() else { continue };
         let length = usize::from(value(*length));
         if length == 0 || line == b"end" {
@@ -23,7 +23,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
         }
         out.resize(whole, 0);
     }
-    Some(out)
+    // A line of no bytes stands before `end`.
+    rest.all(|line| line == b"end" || line.trim_ascii().is_empty()).then_some(out)
 }
 
 fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -55,9 +56,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_and_what_is_none_is_left() {
-        assert_eq!(decode(b"x\r\nbegin 644 hi.txt\r\n#:&D*\r\n`\r\nend\r\n").unwrap(), b"hi\n");
-        assert_eq!(decode(b"begin 644 cat.txt\n#0V%T\nend\nbegin 600 b\n#0V%T\n").unwrap(), b"Cat");
+    fn a_file_is_read_and_what_is_none_or_more_than_one_is_left() {
+        assert_eq!(decode(b"\r\nbegin 644 hi.txt\r\n#:&D*\r\n`\r\nend\r\n\r\n").unwrap(), b"hi\n");
+        assert_eq!(decode(b"begin 644 cat.txt\n#0V%T\n").unwrap(), b"Cat");
+        assert_eq!(decode(b"see below\nbegin 644 cat.txt\n#0V%T\nend\n"), None);
+        assert_eq!(decode(b"begin 644 cat.txt\n#0V%T\nend\nregards\n"), None);
+        assert_eq!(decode(b"begin 644 cat.txt\n#0V%T\nend\nbegin 600 b\n#0V%T\nend\n"), None);
         assert_eq!(decode(b"begin to\nthink"), None);
     }
 }

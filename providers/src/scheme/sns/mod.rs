@@ -87,7 +87,10 @@ pub(crate) fn follow_up(request: &Request<'_>) -> Option<FollowUp> {
     let envelope = Envelope::read(request.body)?;
     match envelope.kind {
         Type::Notification => None,
-        Type::SubscriptionConfirmation => envelope.subscribe_url.filter(|url| url::is_of_sns(url)).map(FollowUp::Call),
+        Type::SubscriptionConfirmation => {
+            let url = envelope.subscribe_url.filter(|url| url::is_of_sns(url, &envelope.topic));
+            url.map(FollowUp::Call)
+        }
         Type::UnsubscribeConfirmation => Some(FollowUp::Warn(
             "SNS has ended the subscription of this source to its topic: nothing more comes from there until it is \
              subscribed again",
@@ -119,7 +122,7 @@ fn signed(request: &Request<'_>, envelope: &Envelope, scheme: &Scheme) -> Result
         "2" => Hash::Sha256,
         _ => return Err(Flaw::Algorithm),
     };
-    if !url::is_certificate(&envelope.certificate_url) {
+    if !url::is_certificate(&envelope.certificate_url, &envelope.topic) {
         return Err(Flaw::Certificate);
     }
     Ok(SignedText { hash, text: envelope.signed_text(), signature })
