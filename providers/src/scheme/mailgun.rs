@@ -8,6 +8,8 @@
 //! `Signature`, only Mailgun writes `signature`. A name that is there twice is refused, because two readers could take
 //! different ones.
 
+use std::collections::HashSet;
+
 use proto::Millis;
 use serde_json::{Map, Value, json};
 
@@ -117,8 +119,9 @@ pub(crate) fn sign(request: &Request<'_>, keyring: &Keyring, now: Millis) -> Opt
     Some(Signed { body: Some(body), ..Signed::default() })
 }
 
-/// Bytes of the longest of these names, each of its characters escaped.
-const LONGEST: usize = 3 * "timestamp".len();
+/// Bytes of the longest name of a field that Mailgun writes, each of its characters escaped. Beyond are names that a sender
+/// chose.
+const LONGEST: usize = 3 * 32;
 
 /// How the body is written.
 enum Place {
@@ -143,10 +146,16 @@ fn is_field(name: &[u8]) -> bool {
     FIELDS.iter().any(|field| field.as_bytes() == name)
 }
 
-/// The three values, each of which must be there once and not be empty.
+/// The three values, each of which must be there once and not be empty; no other field of Mailgun's is there twice.
 fn triple(request: &Request<'_>) -> Result<Triple, Flaw> {
     let mut found: [Option<Vec<u8>>; 3] = Default::default();
+    let mut seen = HashSet::new();
     let mut take = |name: &[u8], value: &dyn Fn() -> Vec<u8>| {
+        // Mailgun's own names are in lower case, a sender's headers are not. It writes each of them once; and whoever has a
+        // triple could otherwise put a second `recipient` or `body-plain` beside the first.
+        if name.first().is_some_and(u8::is_ascii_lowercase) && !seen.insert(name.to_vec()) {
+            return Err(Flaw::Repeated);
+        }
         let places = FIELDS.iter().zip(&mut found);
         for (_, place) in places.filter(|(field, _)| field.as_bytes() == name) {
             if place.replace(value()).is_some() {
@@ -255,6 +264,10 @@ mod tests {
             assert_eq!(judge(format!("&{capital}=x&{capital}=y")), Ok(0), "{name}");
             let without = EXAMPLE.replace(name, &capital);
             assert_eq!(super::tests::judge(media::FORM, without.as_bytes(), 0), Err(Flaw::Missing), "{name}");
+        }
+        for twice in ["recipient=a&recipient=b", "body-plain=a&x=1&%62ody-plain=a", "body-mime=a&body-mime=b"] {
+            let body = format!("{EXAMPLE}&{twice}");
+            assert_eq!(judge(media::FORM, body.as_bytes(), 0), Err(Flaw::Repeated), "{twice}");
         }
     }
 

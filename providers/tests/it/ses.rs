@@ -128,14 +128,14 @@ fn a_mail_in_s3_is_read_from_its_header() {
     let notes: Vec<_> = message.truncations.iter().map(|note| (note.field.as_str(), note.reason.as_str())).collect();
     assert_eq!(notes, [("metadata.headers", "length")]);
     // Nothing of the mail is here to tell it from another with the same id, but for what SES calls it.
-    assert_eq!(record.identity, Identity::Provided(vec!["ses1".to_owned(), "0".to_owned()]));
+    assert_eq!(record.identity, Identity::Provided(["ses1", "0", "in@b.example"].map(str::to_owned).to_vec()));
 }
 
 #[test]
 fn a_mail_without_an_id_is_known_by_the_one_that_ses_gave_it() {
     let without = MAIL.replace("Message-ID: <m1@a.example>\r\n", "");
     let record = only(&received(&json!({ "type": "SNS", "encoding": "UTF8" }), Some(&without), &json!({})));
-    assert_eq!(record.identity, Identity::Provided(vec!["ses1".to_owned(), "0".to_owned()]));
+    assert_eq!(record.identity, Identity::Provided(["ses1", "0", "in@b.example"].map(str::to_owned).to_vec()));
 }
 
 fn event(spelling: &str, kind: &str, name: &str, details: &Value) -> Value {

@@ -85,11 +85,13 @@ impl Part<'_> {
             _ => return Role::Attachment,
         };
         let disposition = self.leaf.fields.first("content-disposition").map(Valued::read);
-        // Some mailers name the text. What has a name, is not the first and stands beside others is a file that happens
-        // to be a text.
+        // Some mailers name the text. What has a name, is not the first, stands beside others and does not say that it is
+        // to be read with them is a file that happens to be a text.
         let has_a_place = self.is_first || matches!(self.parent(), "multipart/alternative" | "multipart/related");
-        let is_file =
-            disposition.is_some_and(|read| read.value != "inline") || !has_a_place && self.about().filename.is_some();
+        let is_file = match disposition {
+            Some(read) => read.value != "inline",
+            None => !has_a_place && self.about().filename.is_some(),
+        };
         if is_file || self.ancestors().any(|kind| kind == "multipart/encrypted") {
             return Role::Attachment;
         }

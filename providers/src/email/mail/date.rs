@@ -19,7 +19,10 @@ pub(super) fn read(value: &str) -> Option<Millis> {
         } else if let Some(number) = month_of(word) {
             month.get_or_insert(number);
         } else if clock.is_none() || numbers.len() < 2 {
-            numbers.extend(word.parse::<i64>().ok().filter(|_| (1..=4).contains(&word.len())));
+            // After the time, four digits are a year or a zone whose `-` was taken for a hyphen.
+            let fits =
+                |number: &i64| (1..=4).contains(&word.len()) && (clock.is_none() || word.len() < 4 || *number >= 1900);
+            numbers.extend(word.parse::<i64>().ok().filter(fits));
         }
     }
     let (day, year) = match numbers.as_slice() {
@@ -130,6 +133,7 @@ mod tests {
             ("Sat, 31 Jul 99 12:15:05 Z", "1999-07-31T12:15:05.000Z"),
             ("Fri Jul 31 12:15:05 2026", "2026-07-31T12:15:05.000Z"),
             ("Fri Jul 31 14:15:05 2026 +0200", "2026-07-31T12:15:05.000Z"),
+            ("Fri Jul 31 14:15:05 -0400 2026", "2026-07-31T18:15:05.000Z"),
             ("Fri, 31 (a (b)) Jul 2026 (c) 12:15:60 +0530", "2026-07-31T06:45:59.000Z"),
             ("31 Jul 2026 05:15:05 GMT-07:00", "2026-07-31T12:15:05.000Z"),
             ("31 Jul 2026 12:15:05 XYZ", "2026-07-31T12:15:05.000Z"),

@@ -127,7 +127,14 @@ pub(crate) fn header_block<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str
         }
         block.extend_from_slice(name.as_bytes());
         block.extend_from_slice(b": ");
-        block.extend(value.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
+        let lines = value.split(['\r', '\n']).filter(|line| !line.is_empty());
+        for (place, line) in lines.enumerate() {
+            // A line break before a blank is folding, and only that is taken out.
+            if place > 0 && !line.starts_with([' ', '\t']) {
+                block.push(b' ');
+            }
+            block.extend_from_slice(line.as_bytes());
+        }
         block.extend_from_slice(b"\r\n");
     }
     block
@@ -172,7 +179,8 @@ mod tests {
 
     #[test]
     fn pairs_become_a_block_in_which_no_value_makes_a_field() {
-        let block = header_block([("Subject", "a\r\nBcc: x"), ("bad name", "x"), ("", "x"), ("X", "é")]);
-        assert_eq!(block, "Subject: a  Bcc: x\r\nX: é\r\n".as_bytes());
+        let folded = ("Folded", "a\r\n b\n\tc\r\n");
+        let block = header_block([("Subject", "a\r\nBcc: x"), ("bad name", "x"), ("", "x"), folded, ("X", "é")]);
+        assert_eq!(block, "Subject: a Bcc: x\r\nFolded: a b\tc\r\nX: é\r\n".as_bytes());
     }
 }

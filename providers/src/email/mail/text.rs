@@ -1,7 +1,7 @@
 //! Bytes to text by the character set that a mail declares, or by what the bytes look like where it declares none, an
 //! unknown one, or US-ASCII, which is what mailers write that do not know.
 
-use encoding_rs::Encoding;
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use mail_parser::decoders::charsets::map::charset_decoder;
 
 use crate::read::charset;
@@ -36,7 +36,9 @@ pub(crate) fn decode(bytes: &[u8], label: Option<&str>) -> (String, bool) {
                 let replaced = text.contains(char::REPLACEMENT_CHARACTER);
                 (text, replaced)
             }
-            None => charset::decode(bytes, charset::guess(std::iter::once(bytes))),
+            // A text of a mail is whole: what ends in the middle of a character of UTF-8 is none.
+            None if std::str::from_utf8(bytes).is_ok() => charset::decode(bytes, UTF_8),
+            None => charset::decode(bytes, WINDOWS_1252),
         },
     }
 }

@@ -109,7 +109,8 @@ impl<'a> Posted<'a> {
     fn mail(&self, whole: &Bytes) -> Mail {
         let headers = self.bytes("headers").unwrap_or_default();
         let mut mail = Mail::read_headers(headers);
-        self.fill_header(&mut mail, std::str::from_utf8(headers).is_ok());
+        // Escapes are of a character set of seven bits, which only the fields say the name of.
+        self.fill_header(&mut mail, std::str::from_utf8(headers).is_ok() && !headers.contains(&0x1b));
         for (name, which) in [("text", Given::Text), ("html", Given::Html)] {
             if let Some(bytes) = self.bytes(name) {
                 mail.give(which, &whole.slice_ref(bytes), self.label(name));

@@ -14,6 +14,7 @@ use crate::email::mail::Mail;
 use crate::email::mail::envelope::Envelope;
 use crate::email::mail::fields::header_block;
 use crate::read::draft::Draft;
+use crate::read::moment;
 use crate::read::names::snake_case;
 use crate::record::Identity;
 
@@ -60,7 +61,13 @@ pub(super) fn read(mut event: Map<String, Value>, mail: &Map<String, Value>) -> 
     let mut drafts = read.drafts(&envelope);
     for (place, draft) in drafts.iter_mut().enumerate() {
         if let (Some(id), true) = (&id, is_known_by_receipt) {
-            draft.identity = Identity::Provided(vec![id.clone(), place.to_string()]);
+            // Each rule that fits a mail delivers it, to its own recipients and under one id.
+            let mut ids = vec![id.clone(), place.to_string()];
+            ids.extend(envelope.recipients.iter().cloned());
+            draft.identity = Identity::Provided(ids);
+        }
+        if !is_whole {
+            draft.sent_at = draft.sent_at.or_else(|| text(mail, "timestamp").as_deref().and_then(moment::read));
         }
         draft.provider_message_id.clone_from(&id);
     }

@@ -6,6 +6,7 @@
 use proto::Millis;
 use serde_json::{Map, Value};
 
+use super::url;
 use crate::read::{json, moment};
 
 /// What SNS sends.
@@ -106,6 +107,10 @@ impl Envelope {
         self.timestamp = now;
         self.written = now.to_string();
         "2".clone_into(&mut self.version);
+        if let Some(host) = url::host(topic) {
+            let path = self.certificate_url.rsplit('/').next().unwrap_or_default().to_owned();
+            self.certificate_url = format!("https://{host}/{path}");
+        }
     }
 
     /// The body that this was read from, with everything that [`Self::send`] and the signature changed.
@@ -115,6 +120,7 @@ impl Envelope {
             ("TopicArn", Some(self.topic)),
             ("Timestamp", Some(self.written)),
             ("SignatureVersion", Some(self.version)),
+            ("SigningCertURL", Some(self.certificate_url)),
             ("Signature", self.signature),
         ];
         map.extend(changed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::String(value?)))));

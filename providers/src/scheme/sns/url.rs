@@ -30,7 +30,7 @@ fn of_sns(url: &str, topic: &str) -> Option<Uri> {
 }
 
 /// `sns.{region}.amazonaws.com` of `arn:{partition}:sns:{region}:{account}:{name}`, or the same in China.
-fn host(topic: &str) -> Option<String> {
+pub(super) fn host(topic: &str) -> Option<String> {
     let mut parts = topic.split(':').skip(1);
     let (partition, region) = (parts.next()?, parts.nth(1)?);
     let is_region = region.split('-').count() >= 3
