@@ -19,10 +19,10 @@ async fn a_mail_becomes_one_row_however_often_it_comes() {
         Date: 31 Jul 26 08:15 EST\r\nMessage-ID: <1@x.example>\r\nReferences: <0@y.example>\r\n\
         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\0\r\n--b\r\n\
         Content-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n--b--\r\n";
-    let answer = pipeline.post(&mail("mails", &body[..])).await;
+    pipeline.post(&mail("mails", &body[..])).await.accepted();
     pipeline.post(&mail("mails", [b"Received: by another way\r\n", &body[..]].concat())).await.accepted();
-    pipeline.rows("mails", 1, 1).await;
-    let row = pipeline.row("messages", answer.accepted()).await;
+    // Of two that are on their way together, either may be the row.
+    let row = pipeline.rows("mails", 1, 1).await.remove(0);
     assert_eq!((&row["kind"], &row["text"], &row["subject"]), (&json!("message"), &json!("hello"), &json!("café")));
     assert_eq!((&row["sender_address"], &row["sender_name"]), (&json!("jo@x.example"), &json!("Jö")), "{row:#}");
     assert_eq!((&row["conversation"], &row["metadata"]["message_id"]), (&json!("0@y.example"), &json!("1@x.example")));
