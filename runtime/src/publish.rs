@@ -16,6 +16,7 @@ use async_nats::jetstream::context::{PublishError as NatsPublishError, PublishEr
 use async_nats::jetstream::publish::PublishAck;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -170,11 +171,13 @@ impl Nats {
         let make = &make;
         // Each is sent and waited for in one future, so its place among those in flight is free again as soon as its
         // acknowledgement is there, however many more there are to send.
-        stream::iter(0..items.len())
+        let published = stream::iter(0..items.len())
             .map(|place| self.publish(move || make(items.get(place)?), patience))
             .buffered(IN_FLIGHT)
-            .collect()
-            .await
+            .collect();
+        // Tokio would interrupt a task after some steps, and with it one of these between its place and its send: it
+        // would be sent after all others. What waits for the broker gives way often enough.
+        unconstrained(published).await
     }
 
     /// Publishes one message. `make` is asked again for every try, and gives `None` where the message cannot be made,

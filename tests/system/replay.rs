@@ -138,6 +138,32 @@ fn without_repeated(mut tables: Vec<(&'static str, Vec<String>)>) -> Vec<(&'stat
 }
 
 #[tokio::test]
+async fn a_replay_keeps_the_order_of_the_requests_through_every_stage() {
+    const REQUESTS: usize = 400;
+    let stages = [Role::Gateway, Role::Normalizer, Role::Dedup];
+    let mut pipeline = Pipeline::by_hand(&config::with_sources(sources()), &stages).await;
+    // Nobody takes the repeats, so the order in which they were published can be looked at.
+    pipeline.may_be_unsettled();
+    for n in 0..REQUESTS {
+        let request = standard_request(STANDARD, "orders", &format!("m{n}"), &format!(r#"{{"n": {n}}}"#));
+        pipeline.post(&request).await.accepted();
+    }
+    pipeline.command(&["replay"]).await;
+    eventually(SOON, "every record of the replay is in DUPLICATES", async || {
+        let there = pipeline.broker.count("DUPLICATES", "duplicate.webhook.orders").await;
+        ensure(there == REQUESTS as u64, || format!("{there}"))
+    })
+    .await;
+    let mut order = Vec::new();
+    for sequence in 1..=REQUESTS as u64 {
+        let record = pipeline.broker.message("DUPLICATES", sequence).await.unwrap();
+        let record: Value = serde_json::from_slice(&record.payload).unwrap();
+        order.push(record["raw_sequence"].as_u64().unwrap());
+    }
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+#[tokio::test]
 async fn the_first_copy_is_the_row_again_when_everything_is_replayed_from_nothing() {
     const MESSAGES: usize = 30;
     let pipeline = Pipeline::by_hand(&config::with_sources(sources()), &Role::ALL).await;
