@@ -13,6 +13,7 @@ use proto::envelope::{Lookup, referred_bytes};
 use proto::{BodyRef, RecordEnvelope, subject};
 use runtime::bodies::{BodyError, Payload};
 use runtime::delivery::{Delivery, Settled};
+use runtime::kill_point;
 use runtime::nats::Nats;
 use runtime::publish::{Outgoing, Patience, PublishError};
 use runtime::worker::Stage;
@@ -75,6 +76,7 @@ impl Stage for Dedup {
         // Full streams are waited for with the messages in hand, so these come back only when each has its answer.
         let patience = Patience::UntilShutdown(&self.shutdown);
         let answers = self.nats.publish_all(&claiming, Moving::claim, patience).await;
+        kill_point::reached("dedup.claimed");
         for (moving, answer) in claiming.into_iter().zip(answers) {
             match answer {
                 Ok(published) => {
@@ -87,6 +89,7 @@ impl Stage for Dedup {
         }
 
         let answers = self.nats.publish_all(&judged, Moving::second_look, patience).await;
+        kill_point::reached("dedup.passed-on");
         for (moving, answer) in judged.into_iter().zip(answers) {
             match answer {
                 Ok(_) => settled.push(self.done(moving, Outcome::Duplicate)),

@@ -24,6 +24,7 @@ use providers::{Certificate, Flaw, FollowUp, Handshake, Verdict};
 use runtime::clock::now_millis;
 use runtime::error_chain::Chain;
 use runtime::http_server::linger;
+use runtime::kill_point;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
@@ -281,8 +282,10 @@ impl Gateway {
             return Ok(Answer::Conflict { repeat_of });
         }
         let (envelope, body) = intake.into_message(verified);
+        kill_point::reached("gateway.admitted");
         let stored = self.store.raw(&source.raw_subject, envelope, body, state.table.publish_timeout).await;
         let sequence = stored.map_err(|error| self.cannot_store(source, ticket.id, &error))?;
+        kill_point::reached("gateway.stored");
         if let Some(follow_up) = follow_up {
             // Before it is entered: a request whose sender waits in vain comes again, and must not be refused for that.
             self.follow(state, source, ticket.id, follow_up).await?;

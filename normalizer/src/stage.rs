@@ -20,6 +20,7 @@ use providers::RawRequest;
 use runtime::backoff::Backoff;
 use runtime::bodies::{BodyError, Payload};
 use runtime::delivery::{Delivery, Settled};
+use runtime::kill_point;
 use runtime::nats::Nats;
 use runtime::objects::ObjectName;
 use runtime::publish::{self, Outgoing, Patience, PublishError, Published};
@@ -148,6 +149,7 @@ impl Stage for Normalizer {
                 (records, bytes) = (0, 0);
             }
         }
+        kill_point::reached("normalizer.read");
         settled.extend(self.publish(moving, &mut place).await);
         self.metrics.batch_seconds.record(begun.elapsed().as_secs_f64());
         settled
@@ -197,6 +199,7 @@ impl Normalizer {
                 let lists = moving.iter_mut().map(|moving| &mut moving.plan.files);
                 // Cut off by shutdown, some may be stored and not be known to be: they are stored again.
                 self.shutdown.run_until_cancelled(files.store(lists)).await;
+                kill_point::reached("normalizer.files-stored");
             }
             let (waiting, ready): (Vec<_>, Vec<_>) =
                 moving.into_iter().partition(|moving| !moving.plan.files.is_empty());
@@ -217,6 +220,7 @@ impl Normalizer {
         let patience = Patience::UntilShutdown(&self.shutdown);
         let records: Vec<&Outbound> = moving.iter().flat_map(|moving| &moving.plan.records).collect();
         let mut stored = self.nats.publish_group(&records, |record| record.message(), patience).await.into_iter();
+        kill_point::reached("normalizer.records-stored");
         let stored: Vec<Vec<_>> =
             moving.iter().map(|moving| stored.by_ref().take(moving.plan.records.len()).collect()).collect();
         for (moving, stored) in moving.iter_mut().zip(&stored) {
@@ -227,6 +231,7 @@ impl Normalizer {
             moving.iter().flat_map(|moving| moving.plan.letters.iter().map(move |letter| (moving, letter))).collect();
         let patience = Patience::for_at_most(LIMIT);
         let buried = self.nats.publish_all(&letters, |(moving, letter)| letter.message(moving), patience).await;
+        kill_point::reached("normalizer.letters-stored");
         let mut buried = buried.into_iter();
         let buried: Vec<Vec<_>> =
             moving.iter().map(|moving| buried.by_ref().take(moving.plan.letters.len()).collect()).collect();

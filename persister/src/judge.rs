@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use proto::Millis;
 use proto::kind::Class;
+use runtime::kill_point;
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::{Arguments as _, PgConnection, Row as _};
 use uuid::Uuid;
@@ -161,10 +162,12 @@ impl Transaction {
         } else {
             None
         };
+        kill_point::reached("persister.begun");
         sqlx::query_with(include_str!("sql/keys.sql"), keys)
             .execute(&mut *connection)
             .await
             .map_err(JudgeError::Statement)?;
+        kill_point::reached("persister.locked");
         let verdicts = sqlx::query_with(include_str!("sql/judge.sql"), judge)
             .try_map(|row| Verdict::read(&row))
             .fetch_all(&mut *connection)
@@ -173,6 +176,7 @@ impl Transaction {
         if verdicts.len() != records.len() {
             return Err(JudgeError::Answer);
         }
+        kill_point::reached("persister.judged");
         clear_other_endings(connection, &records, &verdicts).await?;
         let mut written = HashSet::with_capacity(records.len());
         for (class, arguments) in [(Class::Message, messages), (Class::Status, statuses)] {

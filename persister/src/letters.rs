@@ -12,6 +12,7 @@ use runtime::backoff::Backoff;
 use runtime::delivery::{Delivery, Settled};
 use runtime::error_chain::Chain;
 use runtime::health::Dependency;
+use runtime::kill_point;
 use runtime::worker::Stage;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -61,6 +62,7 @@ impl Letters {
         loop {
             match self.store.record_dead_letters(letters).await {
                 Ok(()) => {
+                    kill_point::reached("persister.letters-recorded");
                     self.database.ok("takes dead letters");
                     return true;
                 }

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use runtime::kill_point;
 use sqlx::postgres::PgPool;
 use sqlx::{Connection as _, PgConnection};
 use tracing::debug;
@@ -78,11 +79,13 @@ where
         let error = match tokio::time::timeout(PATIENCE, connection.begin_with(BEGIN)).await {
             Ok(Ok(mut transaction)) => {
                 let done = work(&mut transaction).await.map_err(Failed::Work)?;
+                kill_point::reached("persister.written");
                 match end {
                     End::Commit => transaction.commit().await,
                     End::Rollback => transaction.rollback().await,
                 }
                 .map_err(Failed::End)?;
+                kill_point::reached("persister.committed");
                 return Ok(done);
             }
             Ok(Err(error)) => error,

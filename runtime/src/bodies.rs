@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::kill_point;
 use crate::nats::Nats;
 use crate::publish::{Outgoing, Patience, PublishError, headers};
 use crate::topology::BODIES;
@@ -97,6 +98,7 @@ impl Nats {
         for (chunk, result) in self.publish_all(&numbers, make, patience).await.into_iter().enumerate() {
             result.map_err(|source| BodyError::Put { chunk, id, source })?;
         }
+        kill_point::reached("body.stored");
         Ok(())
     }
 

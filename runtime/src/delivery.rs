@@ -8,6 +8,7 @@ use async_nats::jetstream::{self, AckKind};
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 
+use crate::kill_point;
 use crate::nats::Nats;
 
 /// A message that the broker delivered to us and waits to hear of.
@@ -117,6 +118,7 @@ impl Nats {
                 Answer::Again(wait) => AckKind::Nak(Some(wait)).into(),
             };
             self.answer(reply, answer).await;
+            kill_point::reached("worker.answered-one");
         }
     }
 

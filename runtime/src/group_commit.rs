@@ -14,6 +14,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::error_chain::Chain;
+use crate::kill_point;
 use crate::nats::Nats;
 use crate::publish::{Outgoing, Patience, PublishError, Published};
 
@@ -59,6 +60,7 @@ impl Nats {
             for message in messages.by_ref().take(size - 1) {
                 self.client().publish_with_headers(message.subject, message.headers, message.payload).await.ok()?;
             }
+            kill_point::reached("group.open");
             let mut last = messages.next()?;
             last.headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
             match self.jetstream().publish_with_headers(last.subject, last.headers, last.payload).await {
@@ -72,6 +74,7 @@ impl Nats {
         };
         match answer {
             Ok(acknowledged) => {
+                kill_point::reached("group.stored");
                 self.answered();
                 // The batch lies in one piece, and what is acknowledged is its end.
                 let first = (acknowledged.sequence + 1).checked_sub(size as u64)?;

@@ -16,6 +16,7 @@ pub mod signals;
 pub mod tasks;
 pub mod telemetry;
 
+pub mod kill_point;
 pub mod nats;
 mod properties;
 pub mod provision;

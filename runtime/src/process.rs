@@ -24,6 +24,7 @@ use crate::config::{Config, Environment, Problems, Requirements};
 use crate::error_chain::Chain;
 use crate::health::Health;
 use crate::http_server::{ServerLimits, listen, serve};
+use crate::kill_point;
 use crate::signals::Signals;
 use crate::tasks::{Outcome, Tasks};
 use crate::telemetry::{Metrics, install_logs};
@@ -149,6 +150,7 @@ fn tell(text: &str) -> ExitCode {
 
 /// Plays `role` until it is told to stop; the process's exit code.
 pub fn run(role: Role, config_file: Option<PathBuf>) -> ExitCode {
+    kill_point::arm();
     let environment = Environment::of_process();
     let config = match read(&role, config_file.as_deref(), &environment) {
         Ok(config) => config,

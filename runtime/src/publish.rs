@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::delivery::Delivery;
+use crate::kill_point;
 use crate::nats::Nats;
 
 /// Publishes of one batch that wait for their acknowledgement at once. What all batches of a process have on the way
@@ -225,13 +226,19 @@ impl Nats {
 
     async fn publish_once(&self, message: Outgoing, patience: Patience<'_>) -> Result<Published, PublishError> {
         let begun = Instant::now();
-        let exchange = async { self.send(message).await?.await };
+        kill_point::reached("publish.ready");
+        let exchange = async {
+            let acknowledgement = self.send(message).await?;
+            kill_point::reached("publish.sent");
+            acknowledgement.await
+        };
         let answer = match patience {
             Patience::Until(deadline) => timeout_at(deadline, exchange).await,
             Patience::UntilShutdown(_) => Ok(exchange.await),
         };
         match answer {
             Ok(Ok(PublishAck { sequence, duplicate, .. })) => {
+                kill_point::reached("publish.stored");
                 self.answered();
                 Ok(Published { sequence, repeat: duplicate })
             }

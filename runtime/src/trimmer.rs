@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::error_chain::Chain;
+use crate::kill_point;
 use crate::nats::Nats;
 use crate::properties::{consumers_of, layout_is_known};
 use crate::stream_info::{ConsumerInfo, InfoError, StreamInfo, broker_millis};
@@ -134,7 +135,9 @@ impl Nats {
             },
         };
         if before > view.first_sequence {
+            kill_point::reached("trim.planned");
             pass.trimmed = self.purge_before(retention.stream, before).await?;
+            kill_point::reached("trim.purged");
         }
         Ok(pass)
     }

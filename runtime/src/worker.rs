@@ -13,6 +13,7 @@ use tracing::{error, warn};
 
 use crate::delivery::{Delivery, Settled};
 use crate::feed::Feed;
+use crate::kill_point;
 use crate::nats::Nats;
 use crate::tasks::Outcome;
 
@@ -49,6 +50,7 @@ pub async fn run(nats: Nats, mut feed: Feed, stage: impl Stage, shutdown: Cancel
             () = shutdown.cancelled() => break,
             batch = feed.next_batch() => batch,
         };
+        kill_point::reached("worker.taken");
         let Split { together, alone, suspects } = Split::of(batch, &stage);
         let suspect = part(&nats, suspects).await;
         let turns = std::iter::once(together).chain(alone.into_iter().chain(suspect).map(|one| vec![one]));
@@ -109,12 +111,14 @@ async fn process(
     let taken = batch.len();
     let replies = batch.iter().chain(waiting.iter().flatten()).filter_map(Delivery::reply).collect();
     let settled = while_telling(nats, replies, stage.process(batch)).await;
+    kill_point::reached("worker.processed");
     if settled.len() != taken {
         // Nothing is lost: what was not answered for comes again. But it is a fault of the program.
         unsettled.increment(taken.abs_diff(settled.len()) as u64);
         error!(taken, settled = settled.len(), "a batch was not answered for in full");
     }
     nats.settle(settled).await;
+    kill_point::reached("worker.settled");
 }
 
 fn unsettled_counter() -> Counter {
