@@ -14,7 +14,26 @@ pub fn penstock() -> &'static Path {
     BUILT.get_or_init(|| option_env!("PENSTOCK_TEST_BINARY").map_or_else(build, PathBuf::from))
 }
 
+/// The path of a binary with places at which it can be made to die.
+pub fn penstock_with_kill_points() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let built = cargo_build(&["--features", "penstock/kill-points"]);
+        let kept = built.with_file_name("penstock-kill-points");
+        // One that runs cannot be written to, but can be replaced.
+        std::fs::remove_file(&kept).ok();
+        std::fs::copy(&built, &kept).expect("a copy of the binary");
+        // The other one takes its place back.
+        cargo_build(&[]);
+        kept
+    })
+}
+
 fn build() -> PathBuf {
+    cargo_build(&[])
+}
+
+fn cargo_build(more: &[&str]) -> PathBuf {
     // target/<profile>/deps/<this test>
     let this = std::env::current_exe().expect("this program's own path");
     let profile = this.ancestors().nth(2).expect("a test is built into <target>/<profile>/deps");
@@ -25,7 +44,7 @@ fn build() -> PathBuf {
     };
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--workspace", "--bin", "penstock", "--profile", name, "--target-dir"]);
-    cargo.arg(target).current_dir(root());
+    cargo.arg(target).args(more).current_dir(root());
     // A test that is run by itself, under a debugger, is told of no toolchain by anybody.
     if let Some(toolchain) = option_env!("RUSTUP_TOOLCHAIN") {
         cargo.env("RUSTUP_TOOLCHAIN", toolchain);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, message::StreamMessage};
+use futures::StreamExt as _;
 use proto::envelope::{Lookup, Pairs};
 use serde_json::{Value, json};
 
@@ -112,6 +113,20 @@ impl Broker {
     pub async fn purge(&self, stream: &str, filter: &str) -> u64 {
         let answer = self.api(&format!("STREAM.PURGE.{stream}"), json!({ "filter": filter })).await.unwrap();
         answer["purged"].as_u64().unwrap_or(0)
+    }
+
+    /// Takes up to so many messages of a consumer and acknowledges them, as a worker would that does nothing. Gives how
+    /// many there were.
+    pub async fn take_and_acknowledge(&self, stream: &str, consumer: &str, most: usize) -> Result<usize, String> {
+        let consumer: jetstream::consumer::PullConsumer =
+            self.jetstream.get_consumer_from_stream(consumer, stream).await.map_err(|error| error.to_string())?;
+        let batch = consumer.fetch().max_messages(most).messages().await.map_err(|error| error.to_string())?;
+        let messages: Vec<_> = batch.collect().await;
+        for message in &messages {
+            let message = message.as_ref().map_err(ToString::to_string)?;
+            message.double_ack().await.map_err(|error| error.to_string())?;
+        }
+        Ok(messages.len())
     }
 
     /// Publishes with these headers, and waits until it is stored.

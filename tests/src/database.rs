@@ -70,8 +70,29 @@ impl Database {
         endings
     }
 
+    /// Where everything of these sources has ended.
+    pub async fn endings_of(&self, sources: &[&str]) -> Endings {
+        let mut all = Endings::default();
+        for source in sources {
+            let Endings { rows, duplicates, dead } = self.endings(source).await;
+            all.rows.extend(rows);
+            all.duplicates.extend(duplicates);
+            all.dead.extend(dead);
+        }
+        all
+    }
+
     async fn ids(&self, table: &str, source: &str) -> Vec<(String, Uuid)> {
-        let sql = format!("SELECT provider_message_id, request_id::text FROM {table} WHERE source = $1");
+        // A mail has no id that a provider gave it: the subject names it, and a repeat is what its original is.
+        let (name, of) = match table {
+            "messages" => ("coalesce(t.provider_message_id, t.subject)", ""),
+            "duplicates" => (
+                "coalesce(t.provider_message_id, o.provider_message_id, o.subject)",
+                "LEFT JOIN messages o ON o.id = t.original_id",
+            ),
+            _ => ("t.provider_message_id", ""),
+        };
+        let sql = format!("SELECT {name}, t.request_id::text FROM {table} t {of} WHERE t.source = $1");
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(source.to_owned()).fetch_all(&self.pool).await.unwrap();
         let id = |row: &sqlx::postgres::PgRow| row.get::<Option<String>, _>(0).unwrap_or_default();
         rows.iter().map(|row| (id(row), row.get::<&str, _>(1).parse().unwrap())).collect()

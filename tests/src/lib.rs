@@ -24,6 +24,7 @@ pub mod database;
 pub mod eventually;
 pub mod ledger;
 pub mod load;
+pub mod mix;
 pub mod pipeline;
 pub mod ports;
 pub mod random;

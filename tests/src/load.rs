@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use crate::client::NoAnswer;
-use crate::config::STANDARD;
 use crate::ledger::{Delivery, Outcome};
+use crate::mix::{Letter, Mix};
 use crate::random::Random;
-use crate::sign::standard_request;
 
 /// Between two attempts of a writer.
 const PACE: Duration = Duration::from_millis(15);
@@ -29,7 +29,7 @@ pub struct Load {
 struct Writer {
     name: usize,
     gateways: Vec<String>,
-    source: String,
+    mix: Mix,
     random: Random,
     stop: Arc<AtomicBool>,
     accepted: Arc<AtomicU64>,
@@ -37,16 +37,15 @@ struct Writer {
 }
 
 impl Load {
-    /// Starts them on a source of signed webhooks. One that gets no connection tries the next gateway, as a balancer
-    /// does.
-    pub fn start(gateways: &[String], source: &str, writers: usize, random: &mut Random) -> Self {
+    /// Starts them. One that gets no connection tries the next gateway, as a balancer does.
+    pub fn start(gateways: &[String], mix: &Mix, writers: usize, random: &mut Random) -> Self {
         let (stop, accepted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut set = JoinSet::new();
         for name in 0..writers {
             let writer = Writer {
                 name,
                 gateways: gateways.to_vec(),
-                source: source.to_owned(),
+                mix: mix.clone(),
                 random: Random::fixed(random.bits()),
                 stop: Arc::clone(&stop),
                 accepted: Arc::clone(&accepted),
@@ -94,26 +93,29 @@ impl Writer {
                 counter - 1
             };
             self.deliver(number).await;
-            tokio::time::sleep(PACE).await;
+            sleep(PACE).await;
         }
         self.deliveries
     }
 
     /// Until it is accepted, as a provider does, or the load ends.
     async fn deliver(&mut self, number: u64) {
-        let message = format!("{}-{number}", self.name);
-        let body = format!("{{\"text\":\"{message}\",\"n\":{number}}}");
         let mut gateway = self.name;
         loop {
-            let url = &self.gateways[gateway % self.gateways.len()];
-            let outcome = match standard_request(STANDARD, &self.source, &message, &body).send(url).await {
-                Ok(answer) if answer.status == 200 => Outcome::Accepted(answer.accepted()),
+            let Letter { request, messages } = self.mix.letter(self.name, number);
+            let begun = Instant::now();
+            let outcome = match request.send(&self.gateways[gateway % self.gateways.len()]).await {
+                // A 200 of which the gateway does not say where it is stored fails the test.
+                Ok(answer) if answer.status == 200 && answer.sequence() > 0 => Outcome::Accepted(answer.id()),
                 Ok(answer) => Outcome::Refused(answer.status),
                 Err(NoAnswer::NotSent(_)) => Outcome::NotSent,
                 Err(NoAnswer::Cut(reason)) => Outcome::Unknown(reason),
             };
             let (done, not_sent) = (matches!(outcome, Outcome::Accepted(_)), outcome == Outcome::NotSent);
-            self.deliveries.push(Delivery { message: message.clone(), outcome });
+            let (at, took) = (Instant::now(), begun.elapsed());
+            for (message, end) in messages {
+                self.deliveries.push(Delivery { message, end, outcome: outcome.clone(), at, took });
+            }
             if done {
                 self.accepted.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -122,7 +124,7 @@ impl Writer {
                 return;
             }
             gateway += usize::from(not_sent);
-            tokio::time::sleep(if not_sent && self.gateways.len() > 1 { Duration::ZERO } else { AGAIN }).await;
+            sleep(if not_sent && self.gateways.len() > 1 { Duration::ZERO } else { AGAIN }).await;
         }
     }
 }

@@ -14,6 +14,12 @@ impl Random {
         Self(seed)
     }
 
+    /// From a seed and what it is for: other numbers for each purpose, the same for the same.
+    pub fn named(seed: u64, what: &str) -> Self {
+        let mixed = what.bytes().fold(seed, |mixed, byte| Self(mixed ^ u64::from(byte)).bits());
+        Self(mixed)
+    }
+
     /// From a fixed seed.
     pub fn fixed(seed: u64) -> Self {
         Self(seed)

@@ -2,7 +2,7 @@
 //!
 //! Its ports stay the same over restarts, as a service's do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -50,9 +50,10 @@ pub struct RoleProcess {
     name: String,
     listen: String,
     admin: String,
+    program: PathBuf,
     environment: Vec<(String, String)>,
-    config: std::path::PathBuf,
-    log: std::path::PathBuf,
+    config: PathBuf,
+    log: PathBuf,
     child: Option<Child>,
 }
 
@@ -68,9 +69,22 @@ impl RoleProcess {
         }
         let name = format!("{}-{number}", role.name());
         let log = logs.join(format!("{name}.log"));
-        let mut process = Self { role, name, listen, admin, environment, config: config.to_owned(), log, child: None };
+        let program = binary::penstock().to_owned();
+        let config = config.to_owned();
+        let mut process = Self { role, name, listen, admin, program, environment, config, log, child: None };
         process.start_again();
         process
+    }
+
+    /// From its next start on it is this program.
+    pub fn becomes(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
+    /// From its next start on a variable of its environment is this; or is not there.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.extend(value.map(|value| (name.to_owned(), value.to_owned())));
     }
 
     /// Starts it where it is down.
@@ -78,7 +92,7 @@ impl RoleProcess {
         if self.child.is_some() {
             return;
         }
-        let mut command = Command::new(binary::penstock());
+        let mut command = Command::new(&self.program);
         command.arg(self.role.name()).arg("--config").arg(&self.config).envs(self.environment.iter().cloned());
         self.child = Some(Child::start(&self.name, &mut command, &self.log, Signal::SIGKILL));
     }

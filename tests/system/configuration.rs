@@ -9,6 +9,7 @@ use tests::config::{self, STANDARD};
 use tests::eventually::ensure;
 use tests::ledger::{Findings, Outcome};
 use tests::load::Load;
+use tests::mix::{Kind, Mix};
 use tests::random::Random;
 use tests::sign::standard_request;
 use tests::{Pipeline, Request, Role, binary, eventually};
@@ -149,7 +150,7 @@ async fn a_reload_says_by_name_what_takes_a_restart_and_the_rest_is_in_force() {
 async fn a_reload_adds_a_source_without_losing_a_request_and_a_bad_file_changes_nothing() {
     let mut random = Random::seeded("reload");
     let mut pipeline = Pipeline::by_hand(&config::with_sources([config::signed("orders")]), &Role::ALL).await;
-    let load = Load::start(&pipeline.gateways(), "orders", 2, &mut random);
+    let load = Load::start(&pipeline.gateways(), &Mix::only(Kind::Webhook), 2, &mut random);
     load.more(10, SOON).await;
     let added = |n: u32| standard_request(STANDARD, "added", &format!("m{n}"), &format!("{{\"n\": {n}}}"));
     pipeline.post(&added(0)).await.problem(404);

@@ -5,11 +5,10 @@ use std::time::Duration;
 use tests::config::STANDARD;
 use tests::ledger::Findings;
 use tests::load::Load;
+use tests::mix::{Kind, Mix};
 use tests::random::Random;
 use tests::sign::standard_request;
 use tests::{Pipeline, Role, config};
-
-use crate::shared;
 
 const WRITERS: usize = 4;
 const ROUNDS: usize = 6;
@@ -21,7 +20,7 @@ const PROGRESS: Duration = Duration::from_mins(1);
 async fn a_process_killed_at_each_stage_under_load_loses_nothing_and_doubles_nothing() {
     let mut random = Random::seeded("kills");
     let mut pipeline = Pipeline::by_hand(&config::with_sources([config::signed("orders")]), &Role::ALL).await;
-    let load = Load::start(&pipeline.gateways(), "orders", WRITERS, &mut random);
+    let load = Load::start(&pipeline.gateways(), &Mix::only(Kind::Webhook), WRITERS, &mut random);
     load.more(BETWEEN, PROGRESS).await;
 
     let mut kills = 0;
@@ -86,7 +85,7 @@ async fn what_is_committed_as_a_group_is_as_exact_under_kills() {
     }
     assert!(in_batches > 32, "{in_batches} of 64 came together");
 
-    let load = Load::start(&pipeline.gateways(), "orders", 4 * WRITERS, &mut random);
+    let load = Load::start(&pipeline.gateways(), &Mix::only(Kind::Webhook), 4 * WRITERS, &mut random);
     for _ in 0..3 {
         for role in [Role::Gateway, Role::Normalizer] {
             load.more(4 * BETWEEN, PROGRESS).await;
@@ -105,12 +104,13 @@ async fn what_is_committed_as_a_group_is_as_exact_under_kills() {
 #[tokio::test]
 async fn without_deduplication_the_same_ledger_finds_messages_stored_twice() {
     let mut random = Random::seeded("control");
-    let pipeline = shared::pipeline().await;
-    let load = Load::start(&pipeline.gateways(), "control", WRITERS, &mut random);
+    let mix = Mix::only(Kind::Webhook);
+    let pipeline = Pipeline::start(&config::with_sources(mix.sources("dedup = { policy = \"off\" }"))).await;
+    let load = Load::start(&pipeline.gateways(), &mix, WRITERS, &mut random);
     load.more(10 * BETWEEN, PROGRESS).await;
     let deliveries = load.stop().await;
     pipeline.settled().await;
-    let endings = pipeline.database.endings("control").await;
+    let endings = pipeline.database.endings("orders").await;
     let findings = Findings::of(&deliveries, &endings);
     assert!(!findings.exact() && !findings.twice.is_empty(), "{findings}");
     assert!(findings.lost.is_empty() && findings.unaccounted.is_empty(), "{findings:#?}");

@@ -9,6 +9,7 @@ use tests::config::{self, STANDARD};
 use tests::eventually::ensure;
 use tests::ledger::Findings;
 use tests::load::Load;
+use tests::mix::{Kind, Mix};
 use tests::random::Random;
 use tests::sign::standard_request;
 use tests::{Pipeline, Request, Role, eventually};
@@ -84,7 +85,7 @@ async fn without_a_broker_there_is_a_503_within_three_seconds_and_never_a_promis
 async fn nats_and_postgresql_restarted_under_load_leave_the_ledger_exact() {
     let mut random = Random::seeded("outages");
     let pipeline = Pipeline::start(&config::with_sources([config::signed("orders")])).await;
-    let load = Load::start(&pipeline.gateways(), "orders", 4, &mut random);
+    let load = Load::start(&pipeline.gateways(), &Mix::only(Kind::Webhook), 4, &mut random);
     load.more(40, HEALED).await;
     for _ in 0..2 {
         let pids = pipeline.run().pids;

@@ -45,7 +45,6 @@ fn sources() -> Vec<String> {
         source("webhook", "none", "id-field", "id_field = \"id\"\n"),
         source("webhook", "none", "id-header", "id_header = \"X-Message-Id\"\n"),
         source("webhook", "none", "off", "id_field = \"id\"\ndedup = { policy = \"off\" }\n"),
-        source("webhook", "standard", "control", &format!("{standard}{UNLIMITED}\ndedup = {{ policy = \"off\" }}\n")),
         source("webhook", "standard", "by-content", &format!("{standard}dedup = {{ policy = \"content\" }}\n")),
         source("webhook", "none", "conflict", "on_duplicate = \"conflict\"\n"),
         source("webhook", "standard", "conflict-ids", &format!("{standard}on_duplicate = \"conflict\"\n")),

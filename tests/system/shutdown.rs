@@ -7,6 +7,7 @@ use tests::config::{self, STANDARD};
 use tests::eventually::ensure;
 use tests::ledger::{Findings, Outcome};
 use tests::load::Load;
+use tests::mix::{Kind, Mix};
 use tests::random::Random;
 use tests::sign::standard;
 use tests::time::unix_seconds;
@@ -23,7 +24,7 @@ async fn a_rolling_restart_under_load_fails_no_request() {
     // Two gateways: while one is away, a balancer has another.
     let roles = [Role::Gateway, Role::Gateway, Role::Normalizer, Role::Dedup, Role::Persister];
     let mut pipeline = Pipeline::by_hand(&config::with_sources([config::signed("orders")]), &roles).await;
-    let load = Load::start(&pipeline.gateways(), "orders", 4, &mut random);
+    let load = Load::start(&pipeline.gateways(), &Mix::only(Kind::Webhook), 4, &mut random);
     load.more(30, PROGRESS).await;
     for index in 0..roles.len() {
         pipeline.role_list()[index].stop(STOPPED).await;

@@ -1,0 +1,61 @@
+//! The command line. It has to take what `cargo test` passes to every test target: filters, and flags of the standard
+//! harness.
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The faults that Penstock has to survive, each under load, with a ledger that is exact to the message.
+
+Usage: cargo test [--release] --test faults -- [OPTIONS] [FILTER]...
+
+  FILTER        only scenarios whose name contains one of these
+  --full        everything, at full length (about two hours); without it, what fits into a few minutes
+  --seed N      the same choices as a run that printed this seed
+  --list        the names, and what each does
+  --table FILE  also writes the results as a Markdown table";
+
+/// What was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Arguments {
+    pub(crate) filters: Vec<String>,
+    pub(crate) full: bool,
+    pub(crate) seed: Option<u64>,
+    pub(crate) list: bool,
+    pub(crate) table: Option<String>,
+}
+
+impl Arguments {
+    /// Reads them; the exit code where there is nothing to run.
+    pub(crate) fn read(arguments: impl IntoIterator<Item = String>) -> Result<Self, ExitCode> {
+        let mut read = Self::default();
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--full" => read.full = true,
+                "--list" => read.list = true,
+                "--seed" => read.seed = Some(number(arguments.next())?),
+                "--table" => read.table = Some(arguments.next().ok_or_else(|| refuse("--table needs a file"))?),
+                "--help" | "-h" => {
+                    println!("{HELP}");
+                    return Err(ExitCode::SUCCESS);
+                }
+                // What the standard harness knows, and what makes no difference here.
+                "--nocapture" | "--no-capture" | "--quiet" | "-q" | "--show-output" => {}
+                "--test-threads" | "--format" | "--color" => drop(arguments.next()),
+                flag if flag.starts_with("--test-threads=") || flag.starts_with("--color=") => {}
+                flag if flag.starts_with('-') => return Err(refuse(&format!("{flag} is not known here"))),
+                filter => read.filters.push(filter.to_owned()),
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn number(text: Option<String>) -> Result<u64, ExitCode> {
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| refuse("--seed needs a number"))
+}
+
+fn refuse(why: &str) -> ExitCode {
+    println!("{why}\n\n{HELP}");
+    ExitCode::from(64)
+}

@@ -1,0 +1,79 @@
+//! Runs scenarios one after the other, tells how each ended, and ends with a code that says whether all promises held.
+
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use tests::random::Random;
+
+use crate::arguments::Arguments;
+use crate::report::Report;
+use crate::scenario::{Run, Scenario};
+
+pub(crate) fn run(scenarios: &[Scenario], arguments: &Arguments) -> ExitCode {
+    let meant = |scenario: &&Scenario| {
+        let named = arguments.filters.iter().any(|filter| scenario.name.contains(filter.as_str()));
+        named || (arguments.filters.is_empty() && (scenario.bounded || arguments.full || arguments.list))
+    };
+    let chosen: Vec<&Scenario> = scenarios.iter().filter(meant).collect();
+    if arguments.list {
+        for scenario in chosen {
+            let marks = [(scenario.bounded, "bounded"), (scenario.root, "root")];
+            let marks: Vec<&str> = marks.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect();
+            println!("{:36} {} {}", scenario.name, scenario.what, marks.join(", "));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let seed = arguments.seed.unwrap_or_else(|| Random::seeded("faults").bits() >> 32);
+    println!("\n{} scenarios; seed {seed} (again with --seed {seed})", chosen.len());
+    let mut results = Vec::new();
+    for scenario in &chosen {
+        println!("\n{}: {}", scenario.name, scenario.what);
+        let begun = Instant::now();
+        let result = one(scenario, &Run { full: arguments.full, random: Random::named(seed, scenario.name) });
+        let took = begun.elapsed().as_secs_f64();
+        match &result {
+            Ok(report) => println!("  ok in {took:.1} s: {report}"),
+            Err(why) => println!("  FAILED in {took:.1} s: {why}"),
+        }
+        results.push((*scenario, result));
+    }
+    let failed: Vec<&str> = results.iter().filter(|(_, result)| result.is_err()).map(|(one, _)| one.name).collect();
+    if let Some(file) = &arguments.table {
+        std::fs::write(file, table(&results)).expect("the table is written");
+    }
+    println!("\n{} of {} scenarios kept every promise", results.len() - failed.len(), results.len());
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("failed, seed {seed}: {}", failed.join(", "));
+    ExitCode::FAILURE
+}
+
+fn one(scenario: &Scenario, run: &Run) -> Result<Report, String> {
+    if scenario.root && !nix::unistd::geteuid().is_root() {
+        return Err("it needs root: run it as root, or leave it out by naming others".to_owned());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    // A panic is a promise that was broken: it is told as the scenario's result, and the next one runs.
+    let running = AssertUnwindSafe(|| runtime.block_on((scenario.run)(run.clone())));
+    catch_unwind(running).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    })
+}
+
+fn table(results: &[(&Scenario, Result<Report, String>)]) -> String {
+    let mut table =
+        "| fault | what the sender saw | lost | twice | healed in | told by | |\n|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for (scenario, result) in results {
+        let cells = match result {
+            Ok(report) => report.cells().join(" | "),
+            Err(why) => format!("FAILED: {} | | | | |", why.lines().next().unwrap_or_default()),
+        };
+        writeln!(table, "| `{}` | {cells} |", scenario.name).expect("a text can be written to");
+    }
+    table
+}
