@@ -13,13 +13,16 @@
 )]
 
 mod arguments;
+mod bounded;
 mod broker;
 mod controls;
 mod kill_points;
 mod kills;
+mod memory;
 mod report;
 mod runner;
 mod scenario;
+mod slow_clients;
 mod trial;
 
 use std::process::ExitCode;
@@ -28,7 +31,8 @@ use scenario::Scenario;
 
 /// Everything there is, in the order in which it is run.
 fn scenarios() -> Vec<Scenario> {
-    [controls::scenarios(), kill_points::scenarios(), kills::scenarios(), broker::scenarios()].concat()
+    [controls::scenarios(), kill_points::scenarios(), kills::scenarios(), broker::scenarios(), bounded::scenarios()]
+        .concat()
 }
 
 fn main() -> ExitCode {

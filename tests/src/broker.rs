@@ -68,6 +68,13 @@ impl Broker {
         self.api(&format!("CONSUMER.INFO.{stream}.{name}"), json!({})).await
     }
 
+    /// How many messages wait for a consumer, or for its acknowledgement.
+    pub async fn waiting(&self, stream: &str, name: &str) -> Result<u64, String> {
+        let info = self.consumer(stream, name).await?;
+        let number = |field: &str| info[field].as_u64().unwrap_or(0);
+        Ok(number("num_pending") + number("num_ack_pending"))
+    }
+
     /// What is pending or unacknowledged, in words; `Ok` where nothing is.
     pub async fn backlog(&self) -> Result<(), String> {
         for (stream, name) in CONSUMERS {

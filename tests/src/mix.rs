@@ -13,15 +13,16 @@ use crate::config::{self, BEARER, GITHUB, STANDARD, TWILIO, UNLIMITED};
 use crate::ledger::End;
 use crate::sign::{github, standard_request, twilio_request};
 
-/// More than fits into a message of the broker's: it goes through `BODIES`.
-const LARGE: usize = 600 * 1024;
+/// The largest that a source takes by default: more than fits into a message of the broker's, so it goes through
+/// `BODIES`.
+const LARGE: usize = 1024 * 1024;
 
 /// A kind of message, with the source that it is sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Standard Webhooks.
     Webhook,
-    /// The same, with a body over the inline limit.
+    /// The same, with a body of the largest size.
     Large,
     /// Twilio: a text message.
     Sms,
@@ -108,8 +109,7 @@ impl Kind {
         let secret = |secret: &str| format!("secrets = [{{ value = \"{secret}\" }}]\n{UNLIMITED}\n{more}\n");
         let with = |channel, provider, more: String| config::source(channel, provider, self.name(), &more);
         match self {
-            Self::Webhook => with("webhook", "standard", secret(STANDARD)),
-            Self::Large => with("webhook", "standard", secret(STANDARD) + "max_body = \"2 MiB\"\n"),
+            Self::Webhook | Self::Large => with("webhook", "standard", secret(STANDARD)),
             Self::Sms | Self::SmsStatus => with("sms", "twilio", secret(TWILIO)),
             Self::WhatsApp | Self::Unreadable => with("whatsapp", "meta", secret(GITHUB)),
             Self::Form => with("form", "generic", format!("id_field = \"id\"\n{UNLIMITED}\n{more}\n")),
@@ -126,7 +126,8 @@ impl Kind {
                 Letter { request: standard_request(STANDARD, self.name(), &id, &body), messages: row(id) }
             }
             Self::Large => {
-                let body = format!(r#"{{"text":"{id}","padding":"{}"}}"#, "x".repeat(LARGE));
+                let body = format!(r#"{{"text":"{id}","padding":""}}"#);
+                let body = body.replace(r#""""#, &format!(r#""{}""#, "x".repeat(LARGE - body.len())));
                 Letter { request: standard_request(STANDARD, self.name(), &id, &body), messages: row(id) }
             }
             Self::Sms => {

@@ -1,0 +1,78 @@
+//! The largest resident memory of processes while something happens, against what is stated for each role.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tests::{Pipeline, Role};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+const LOOK: Duration = Duration::from_millis(100);
+const MIB: u64 = 1024 * 1024;
+
+/// What is stated in `docs/reliability.md`, in MiB, with the default settings. The gateway's is beside the bodies that it
+/// has in hand, which `gateway.body_budget` bounds.
+fn stated(role: Role) -> u64 {
+    match role {
+        Role::Gateway => 64 + BODY_BUDGET,
+        Role::Normalizer | Role::Persister => 128,
+        Role::Dedup => 64,
+    }
+}
+
+/// The default of `gateway.body_budget`, in MiB.
+const BODY_BUDGET: u64 = 64;
+
+/// Processes that are being watched.
+pub(crate) struct Memory {
+    stop: Arc<AtomicBool>,
+    most: JoinHandle<BTreeMap<Role, u64>>,
+}
+
+impl Memory {
+    /// Watches every role of a pipeline that is run by hand.
+    pub(crate) fn watch(pipeline: &mut Pipeline) -> Self {
+        let pids: Vec<(Role, i32)> =
+            pipeline.role_list().iter_mut().map(|process| (process.role, process.child().pid())).collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let most = tokio::spawn(async move {
+            let mut most: BTreeMap<Role, u64> = BTreeMap::new();
+            while !stopped.load(Ordering::Relaxed) {
+                for (role, pid) in &pids {
+                    let now = resident(*pid);
+                    most.entry(*role).and_modify(|most| *most = now.max(*most)).or_insert(now);
+                }
+                sleep(LOOK).await;
+            }
+            most
+        });
+        Self { stop, most }
+    }
+
+    /// The largest of each, in words. Panics where one was above what is stated.
+    pub(crate) async fn within_bounds(self) -> String {
+        self.stop.store(true, Ordering::Relaxed);
+        let most = self.most.await.expect("the watcher does not fail");
+        let words: Vec<String> = most
+            .iter()
+            .map(|(role, bytes)| format!("{} {} of {} MiB", role.name(), bytes / MIB, stated(*role)))
+            .collect();
+        let words = words.join(", ");
+        for (role, bytes) in most {
+            assert!(bytes > 0, "the memory of the {} cannot be read", role.name());
+            assert!(bytes <= stated(role) * MIB, "above what is stated: {words}");
+        }
+        words
+    }
+}
+
+/// Resident memory in bytes; 0 where the process is gone.
+fn resident(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
