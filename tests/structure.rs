@@ -140,8 +140,36 @@ fn having_read_one_stage_is_having_read_all() {
 }
 
 #[test]
+fn every_place_where_a_process_can_be_killed_is_one_where_it_is() {
+    const NAMED: &str = "kill_point::reached(\"";
+    let mut places = BTreeSet::new();
+    for (krate, _) in MAY_USE.iter().filter(|(krate, _)| *krate != "tests") {
+        for path in sources(krate) {
+            let code = code(&path);
+            let named = code.split(NAMED).skip(1).filter_map(|rest| rest.split('"').next());
+            places.extend(named.map(str::to_owned));
+        }
+    }
+    assert!(!places.is_empty());
+    let proof = fs::read_to_string(root().join("tests/faults/kill_points.rs")).unwrap();
+    let missing: Vec<_> = places.iter().filter(|place| !proof.contains(&format!("\"{place}\""))).collect();
+    assert!(missing.is_empty(), "no kill at {missing:?}: add them to tests/faults/kill_points.rs");
+}
+
+#[test]
+fn no_release_can_be_made_to_die() {
+    for (krate, _) in MAY_USE {
+        let manifest = manifest(&root().join(krate));
+        let default = manifest.get("features").and_then(|features| features.get("default"));
+        assert_eq!(default, None, "{krate} has features that nobody asked for");
+    }
+}
+
+#[test]
 fn the_tests_have_few_binaries() {
     let manifest = manifest(&root().join("tests"));
     assert_eq!(manifest["package"]["autotests"].as_bool(), Some(false));
-    assert_eq!(manifest["test"].as_array().unwrap().len(), 2);
+    let names: BTreeSet<_> =
+        manifest["test"].as_array().unwrap().iter().filter_map(|test| test["name"].as_str()).collect();
+    assert_eq!(names, BTreeSet::from(["faults", "structure", "system"]));
 }

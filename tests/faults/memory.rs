@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tests::{Pipeline, Role};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const LOOK: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ const BODY_BUDGET: u64 = 64;
 /// Processes that are being watched.
 pub(crate) struct Memory {
     stop: Arc<AtomicBool>,
-    most: JoinHandle<BTreeMap<Role, u64>>,
+    most: JoinSet<BTreeMap<Role, u64>>,
 }
 
 impl Memory {
@@ -38,7 +38,8 @@ impl Memory {
             pipeline.role_list().iter_mut().map(|process| (process.role, process.child().pid())).collect();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let most = tokio::spawn(async move {
+        let mut watcher = JoinSet::new();
+        watcher.spawn(async move {
             let mut most: BTreeMap<Role, u64> = BTreeMap::new();
             while !stopped.load(Ordering::Relaxed) {
                 for (role, pid) in &pids {
@@ -49,13 +50,13 @@ impl Memory {
             }
             most
         });
-        Self { stop, most }
+        Self { stop, most: watcher }
     }
 
     /// The largest of each, in words. Panics where one was above what is stated.
-    pub(crate) async fn within_bounds(self) -> String {
+    pub(crate) async fn within_bounds(mut self) -> String {
         self.stop.store(true, Ordering::Relaxed);
-        let most = self.most.await.expect("the watcher does not fail");
+        let most = self.most.join_next().await.expect("there is one").expect("the watcher does not fail");
         let words: Vec<String> = most
             .iter()
             .map(|(role, bytes)| format!("{} {} of {} MiB", role.name(), bytes / MIB, stated(*role)))
