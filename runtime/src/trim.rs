@@ -21,8 +21,8 @@ pub struct View {
     pub bytes: u64,
     /// The stream's byte limit; `None` where it has none.
     pub max_bytes: Option<u64>,
-    /// The stream's consumers, by its metadata and by this program; `None` stands for one that the broker does not have.
-    pub consumers: Vec<Option<Progress>>,
+    /// The stream's consumers, by its metadata and by this program; why it is not known how far one is.
+    pub consumers: Vec<Result<Progress, Stopped>>,
 }
 
 /// How far a consumer is.
@@ -88,6 +88,8 @@ pub enum Plan {
 pub enum Stopped {
     /// A consumer is missing: made anew, it would begin at the oldest message.
     ConsumerMissing,
+    /// A consumer was not made as it must be: its floor passes messages that nobody acknowledged.
+    ConsumerUnfit,
     /// The stream has another layout, or none.
     UnknownLayout,
     /// The broker did not say what time it is.
@@ -111,7 +113,7 @@ pub fn needed_from(view: &View) -> Result<u64, Stopped> {
     // What came after the stream was looked at is not looked at.
     let end = view.last_sequence.saturating_add(1);
     view.consumers.iter().try_fold(end, |lowest, consumer| {
-        let progress = consumer.ok_or(Stopped::ConsumerMissing)?;
+        let progress = (*consumer)?;
         Ok(lowest.min(match progress.reads {
             Reads::Filtered { next: Some(next) } => next,
             Reads::Filtered { next: None } if progress.waiting == 0 => end,

@@ -57,7 +57,9 @@ fn any_view() -> impl Strategy<Value = View> {
         prop_oneof![Just(Reads::Everything), prop::option::of(place()).prop_map(|next| Reads::Filtered { next })];
     let progress =
         (place(), 0..3_u64, reads).prop_map(|(ack_floor, waiting, reads)| Progress { ack_floor, waiting, reads });
-    let consumers = prop::collection::vec(prop::option::weighted(0.95, progress), 0..4);
+    let why = prop_oneof![Just(Stopped::ConsumerMissing), Just(Stopped::ConsumerUnfit)];
+    let consumer = prop_oneof![20 => progress.prop_map(Ok), 1 => why.prop_map(Err)];
+    let consumers = prop::collection::vec(consumer, 0..4);
     let size = (prop_oneof![0..2_000_000_u64, 0..20_u64], prop_oneof![0..1_000_000_u64, 0..20_u64]);
     (size, 0..1_000_000_u64, prop::option::of(1..1_000_000_u64), consumers, prop::bool::weighted(0.95)).prop_map(
         |((messages, gaps), bytes, max_bytes, consumers, layout_is_known)| View {
@@ -155,7 +157,7 @@ proptest! {
     #[test]
     fn it_stops_exactly_where_it_cannot_know(view in any_view(), keep in keep()) {
         let expected = if view.layout_is_known {
-            view.consumers.contains(&None).then_some(Stopped::ConsumerMissing)
+            view.consumers.iter().find_map(|consumer| consumer.err())
         } else {
             Some(Stopped::UnknownLayout)
         };
@@ -203,7 +205,7 @@ proptest! {
         let slower = View { consumers: lowered.collect(), ..view.clone() };
         prop_assert!(before(plan(&slower, keep)).is_none_or(|before| before <= told));
         let mut more = view.clone();
-        more.consumers.push(Some(Progress { ack_floor: lower, waiting: 0, reads: Reads::Everything }));
+        more.consumers.push(Ok(Progress { ack_floor: lower, waiting: 0, reads: Reads::Everything }));
         prop_assert!(before(plan(&more, keep)).is_none_or(|before| before <= told));
     }
 }

@@ -19,19 +19,19 @@ fn keep() -> Keep {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as a view has it")]
-fn reads_everything(ack_floor: u64) -> Option<Progress> {
-    Some(Progress { ack_floor, waiting: 0, reads: Reads::Everything })
+fn reads_everything(ack_floor: u64) -> Result<Progress, Stopped> {
+    Ok(Progress { ack_floor, waiting: 0, reads: Reads::Everything })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as a view has it")]
-fn filtered(ack_floor: u64, next: Option<u64>) -> Option<Progress> {
-    Some(Progress { ack_floor, waiting: 0, reads: Reads::Filtered { next } })
+fn filtered(ack_floor: u64, next: Option<u64>) -> Result<Progress, Stopped> {
+    Ok(Progress { ack_floor, waiting: 0, reads: Reads::Filtered { next } })
 }
 
 #[test]
 fn nothing_goes_while_a_consumer_is_missing() {
     let mut view = View { bytes: 1000, ..view() };
-    view.consumers.push(None);
+    view.consumers.push(Err(Stopped::ConsumerMissing));
     assert_eq!(plan(&view, keep()), Plan::Stopped(Stopped::ConsumerMissing));
 }
 
@@ -91,7 +91,7 @@ fn an_idle_consumer_holds_nothing_that_is_not_its_own() {
 #[test]
 fn a_stream_that_finds_no_message_for_a_consumer_that_waits_for_some_is_not_believed() {
     let waits = Progress { ack_floor: 3, waiting: 1, reads: Reads::Filtered { next: None } };
-    let view = View { consumers: vec![Some(waits)], ..view() };
+    let view = View { consumers: vec![Ok(waits)], ..view() };
     assert_eq!(needed_from(&view), Ok(4));
 }
 

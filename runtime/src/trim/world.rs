@@ -175,7 +175,7 @@ impl World {
             self.live(meanwhile.next().map_or(&[][..], Vec::as_slice));
             made.push(self.made[consumer]);
             if !self.readers[consumer].exists {
-                view.consumers.push(None);
+                view.consumers.push(Err(Stopped::ConsumerMissing));
                 continue;
             }
             let lie = lies[consumer];
@@ -189,7 +189,7 @@ impl World {
             self.live(meanwhile.next().map_or(&[][..], Vec::as_slice));
             let next = if matches!(lie, Lie::NoMessage) { None } else { self.next_for(consumer, ack_floor + 1) };
             let reads = filter.map_or(Reads::Everything, |_| Reads::Filtered { next });
-            view.consumers.push(Some(Progress { ack_floor, waiting, reads }));
+            view.consumers.push(Ok(Progress { ack_floor, waiting, reads }));
         }
         (view, made)
     }
