@@ -121,6 +121,21 @@ fn what_is_pure_waits_for_nothing_and_asks_nobody() {
 }
 
 #[test]
+fn what_is_thrown_away_is_decided_by_the_brokers_clock() {
+    // A tick says when to look, never what is old.
+    let banned = ["SystemTime", "Instant", "Utc::", "Local::", "clock::", "elapsed"];
+    for file in
+        ["runtime/src/trim.rs", "runtime/src/trimmer.rs", "runtime/src/stream_info.rs", "persister/src/housekeeping.rs"]
+    {
+        let code = code(&root().join(file));
+        for line in code.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+            let found = banned.iter().find(|word| line.contains(**word));
+            assert!(found.is_none(), "{file}: {found:?} in {line:?}");
+        }
+    }
+}
+
+#[test]
 fn having_read_one_stage_is_having_read_all() {
     for stage in STAGES {
         for name in ["lib.rs", "main.rs", "metrics.rs"] {

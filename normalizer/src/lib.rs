@@ -43,8 +43,9 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The streams whose messages can refer to a body.
 const REFER_TO_BODIES: [&str; 7] = [RAW, HELD, REPLAY, CANONICAL, UNIQUE, DUPLICATES, DLQ];
-/// A message and what it refers to are published within seconds of each other; an hour is a broad margin.
-const BETWEEN: Duration = Duration::from_hours(1);
+/// What may lie between a message and what it refers to, by the broker's clock: they are published within minutes of
+/// each other, an hour is a broad margin, and the clock itself may be a day off and be set right in between.
+const BETWEEN: Duration = Duration::from_hours(25);
 
 /// The role, for a process to play.
 pub const ROLE: Role = Role {

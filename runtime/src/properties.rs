@@ -107,6 +107,16 @@ pub(crate) fn faults_of_consumer(wanted: &Consumer, info: &ConsumerInfo) -> Vec<
     faults
 }
 
+/// Whether a consumer's floor says what was processed. One that begins elsewhere than at the oldest message, or that
+/// counts a delivery as an acknowledgement, has a floor beyond messages that nobody has acknowledged; one that gives up
+/// after some tries says of those that nothing waits.
+///
+/// Looked at in every pass and not only when a worker starts: a consumer can be changed or made anew under it.
+pub(crate) fn floor_is_progress(info: &ConsumerInfo) -> bool {
+    let found = &info.config;
+    found.deliver_policy == "all" && found.ack_policy == "explicit" && found.max_deliver == -1
+}
+
 fn layout_of(info: &StreamInfo) -> Option<&str> {
     info.config.metadata.get(LAYOUT_KEY).map(String::as_str)
 }

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::error_chain::Chain;
 use crate::kill_point;
 use crate::nats::Nats;
-use crate::properties::{consumers_of, layout_is_known};
+use crate::properties::{consumers_of, floor_is_progress, layout_is_known};
 use crate::stream_info::{ConsumerInfo, InfoError, StreamInfo, broker_millis};
 use crate::tasks::Outcome;
 use crate::topology;
@@ -48,14 +48,22 @@ pub enum KeepFor {
 /// Trims `retention.stream` until shutdown.
 pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) -> Outcome {
     let stream = retention.stream;
-    describe_counter!("penstock_trimmed_messages_total", "Processed messages that were thrown away, by stream.");
+    describe_counter!(
+        "penstock_trimmed_messages_total",
+        "Processed messages that were thrown away, by stream and why."
+    );
     describe_counter!("penstock_trim_failures_total", "Passes that could not look, decide or purge, by stream.");
     describe_gauge!("penstock_stream_bytes_ratio", "Bytes in a stream as a share of its limit.");
     describe_gauge!("penstock_stream_reach_seconds", "How far back a stream reaches.");
-    let trimmed = counter!("penstock_trimmed_messages_total", "stream" => stream);
+    describe_gauge!("penstock_stream_keep_seconds", "How long processed messages are to stay in a stream.");
+    let trimmed = |why| counter!("penstock_trimmed_messages_total", "stream" => stream, "why" => why);
+    let (by_age, by_pressure) = (trimmed("age"), trimmed("pressure"));
     let failures = counter!("penstock_trim_failures_total", "stream" => stream);
     let ratio = gauge!("penstock_stream_bytes_ratio", "stream" => stream);
     let reach = gauge!("penstock_stream_reach_seconds", "stream" => stream);
+    if let KeepFor::Age(age) = retention.keep {
+        gauge!("penstock_stream_keep_seconds", "stream" => stream).set(age.as_secs_f64());
+    }
     let mut tick = tokio::time::interval(retention.every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -67,6 +75,7 @@ pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) 
             Ok(pass) => {
                 ratio.set(pass.bytes_ratio);
                 reach.set(pass.reach_seconds);
+                let trimmed = if pass.under_pressure { &by_pressure } else { &by_age };
                 trimmed.increment(pass.trimmed);
                 if pass.trimmed > 0 {
                     info!(stream, messages = pass.trimmed, "trimmed");
@@ -87,6 +96,9 @@ pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) 
 fn told(why: Stopped) -> &'static str {
     match why {
         Stopped::ConsumerMissing => "a consumer of it is missing: `penstock provision` makes it",
+        Stopped::ConsumerUnfit => {
+            "a consumer of it counts messages as done that nobody acknowledged: `penstock provision` says what to mend"
+        }
         Stopped::UnknownLayout => {
             "its layout is not the one that this program knows: `penstock provision` of this version"
         }
@@ -99,9 +111,11 @@ fn told(why: Stopped) -> &'static str {
 pub struct Pass {
     /// Messages thrown away.
     pub trimmed: u64,
-    /// Bytes in the stream as a share of its limit, before the pass.
+    /// Whether they went because the stream was nearly full.
+    pub under_pressure: bool,
+    /// Bytes in the stream as a share of its limit, after the pass.
     pub bytes_ratio: f64,
-    /// How far back the stream reached, in seconds, before the pass.
+    /// How far back the stream reaches, in seconds, after the pass.
     pub reach_seconds: f64,
     /// Why nothing could be decided.
     pub stopped: Option<Stopped>,
@@ -116,14 +130,15 @@ impl Nats {
             return Ok(Pass { stopped: Some(Stopped::UnknownTime), ..Pass::default() });
         };
         let first = broker_millis(&info.state.first_ts);
-        let mut pass = seen(&view, now, first);
+        let pass = seen(&info, now);
 
         let keep = Keep {
             since: since(self, &retention.keep, now).await?,
             most_messages: retention.most_messages,
             under_pressure: retention.under_pressure,
         };
-        let before = match plan(&view, keep) {
+        let plan = plan(&view, keep);
+        let before = match plan {
             Plan::Nothing => return Ok(pass),
             Plan::Stopped(why) => return Ok(Pass { stopped: Some(why), ..pass }),
             Plan::Pressed { before } => before,
@@ -134,12 +149,16 @@ impl Nats {
                 _ => return Ok(pass),
             },
         };
-        if before > view.first_sequence {
-            kill_point::reached("trim.planned");
-            pass.trimmed = self.purge_before(retention.stream, before).await?;
-            kill_point::reached("trim.purged");
+        if before <= view.first_sequence {
+            return Ok(pass);
         }
-        Ok(pass)
+        kill_point::reached("trim.planned");
+        let trimmed = self.purge_before(retention.stream, before).await?;
+        kill_point::reached("trim.purged");
+        // What is told is what is left: it stands until the next pass.
+        let left = self.stream_info(retention.stream).await?;
+        let now = left.ts.as_deref().and_then(broker_millis).unwrap_or(now);
+        Ok(Pass { trimmed, under_pressure: matches!(plan, Plan::Pressed { .. }), ..seen(&left, now) })
     }
 }
 
@@ -147,8 +166,9 @@ async fn look(nats: &Nats, stream: &str, info: &StreamInfo) -> Result<View, Info
     let mut consumers = Vec::new();
     for consumer in consumers_of(stream, info) {
         consumers.push(match nats.consumer_info(stream, consumer).await {
-            Ok(info) => Some(progress(nats, stream, consumer, &info).await?),
-            Err(error) if error.is_missing() => None,
+            Ok(info) if floor_is_progress(&info) => Ok(progress(nats, stream, consumer, &info).await?),
+            Ok(_) => Err(Stopped::ConsumerUnfit),
+            Err(error) if error.is_missing() => Err(Stopped::ConsumerMissing),
             Err(error) => return Err(error),
         });
     }
@@ -216,14 +236,14 @@ async fn oldest_to_stay(nats: &Nats, stream: &str, view: &View, before: u64, sin
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn seen(view: &View, now: i64, first: Option<i64>) -> Pass {
-    let limit = view.max_bytes.filter(|limit| *limit > 0);
-    let reach = if view.messages == 0 { 0 } else { now.saturating_sub(first.unwrap_or(now)).max(0) };
+fn seen(info: &StreamInfo, now: i64) -> Pass {
+    let limit = u64::try_from(info.config.max_bytes).ok().filter(|limit| *limit > 0);
+    let first = broker_millis(&info.state.first_ts).filter(|_| info.state.messages > 0);
+    let reach = first.map_or(0, |first| now.saturating_sub(first).max(0));
     Pass {
-        trimmed: 0,
-        bytes_ratio: limit.map_or(0.0, |limit| view.bytes as f64 / limit as f64),
+        bytes_ratio: limit.map_or(0.0, |limit| info.state.bytes as f64 / limit as f64),
         reach_seconds: reach as f64 / 1000.0,
-        stopped: None,
+        ..Pass::default()
     }
 }
 

@@ -11,6 +11,7 @@ Usage: cargo test [--release] --test faults -- [OPTIONS] [FILTER]...
   FILTER        only scenarios whose name contains one of these
   --full        everything, at full length (about two hours); without it, what fits into a few minutes
   --seed N      the same choices as a run that printed this seed
+  --jobs N      so many scenarios at a time [default: 2, and 1 with --full, where times are told]
   --list        the names, and what each does
   --table FILE  also writes the results as a Markdown table";
 
@@ -21,6 +22,7 @@ pub(crate) struct Arguments {
     pub(crate) full: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) list: bool,
+    jobs: Option<u64>,
     pub(crate) table: Option<String>,
 }
 
@@ -33,7 +35,8 @@ impl Arguments {
             match argument.as_str() {
                 "--full" => read.full = true,
                 "--list" => read.list = true,
-                "--seed" => read.seed = Some(number(arguments.next())?),
+                "--seed" => read.seed = Some(number("--seed", arguments.next())?),
+                "--jobs" => read.jobs = Some(number("--jobs", arguments.next())?),
                 "--table" => read.table = Some(arguments.next().ok_or_else(|| refuse("--table needs a file"))?),
                 "--help" | "-h" => {
                     println!("{HELP}");
@@ -49,10 +52,15 @@ impl Arguments {
         }
         Ok(read)
     }
+
+    /// Scenarios at a time: most of the time each waits for something.
+    pub(crate) fn jobs(&self) -> u64 {
+        self.jobs.unwrap_or(if self.full { 1 } else { 2 }).max(1)
+    }
 }
 
-fn number(text: Option<String>) -> Result<u64, ExitCode> {
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| refuse("--seed needs a number"))
+fn number(flag: &str, text: Option<String>) -> Result<u64, ExitCode> {
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| refuse(&format!("{flag} needs a number")))
 }
 
 fn refuse(why: &str) -> ExitCode {

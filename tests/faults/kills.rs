@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tests::Role;
 use tests::child::send;
 use tests::mix::Mix;
+use tests::{Role, eventually};
 use tokio::time::sleep;
 
 use crate::report::Report;
@@ -13,6 +13,8 @@ use crate::scenario::{Run, Scenario};
 use crate::trial::Trial;
 
 const WRITERS: usize = 4;
+/// How long a server may take to be started again.
+const COMES_BACK: Duration = Duration::from_mins(1);
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
@@ -33,9 +35,13 @@ async fn random_kills(mut run: Run) -> Report {
         let victim = random.below(6);
         match victim {
             4 | 5 => {
-                let pids = trial.pipeline.run().pids;
-                let server = if victim == 4 { pids.nats } else { pids.postgres };
-                send(server.expect("up runs both"), Signal::SIGKILL);
+                let server = eventually(COMES_BACK, "the server runs", async || {
+                    let pids = trial.pipeline.up().run()?.pids;
+                    let server = if victim == 4 { pids.nats } else { pids.postgres };
+                    server.ok_or_else(|| "it is being started".to_owned())
+                })
+                .await;
+                send(server, Signal::SIGKILL);
             }
             role => {
                 let process = trial.pipeline.role(Role::ALL[usize::try_from(role).unwrap()]);

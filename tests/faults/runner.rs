@@ -1,8 +1,10 @@
-//! Runs scenarios one after the other, tells how each ended, and ends with a code that says whether all promises held.
+//! Runs scenarios, tells how each ended, and ends with a code that says whether all promises held.
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tests::random::Random;
@@ -27,18 +29,7 @@ pub(crate) fn run(scenarios: &[Scenario], arguments: &Arguments) -> ExitCode {
     }
     let seed = arguments.seed.unwrap_or_else(|| Random::seeded("faults").bits() >> 32);
     println!("\n{} scenarios; seed {seed} (again with --seed {seed})", chosen.len());
-    let mut results = Vec::new();
-    for scenario in &chosen {
-        println!("\n{}: {}", scenario.name, scenario.what);
-        let begun = Instant::now();
-        let result = one(scenario, &Run { full: arguments.full, random: Random::named(seed, scenario.name) });
-        let took = begun.elapsed().as_secs_f64();
-        match &result {
-            Ok(report) => println!("  ok in {took:.1} s: {report}"),
-            Err(why) => println!("  FAILED in {took:.1} s: {why}"),
-        }
-        results.push((*scenario, result));
-    }
+    let results = all(&chosen, arguments, seed);
     let failed: Vec<&str> = results.iter().filter(|(_, result)| result.is_err()).map(|(one, _)| one.name).collect();
     if let Some(file) = &arguments.table {
         std::fs::write(file, table(&results)).expect("the table is written");
@@ -49,6 +40,33 @@ pub(crate) fn run(scenarios: &[Scenario], arguments: &Arguments) -> ExitCode {
     }
     println!("failed, seed {seed}: {}", failed.join(", "));
     ExitCode::FAILURE
+}
+
+/// Runs them, so many at a time, in the order in which they were chosen; tells of each when it has ended.
+fn all<'a>(chosen: &[&'a Scenario], arguments: &Arguments, seed: u64) -> Vec<(&'a Scenario, Result<Report, String>)> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs() {
+            scope.spawn(|| {
+                while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    println!("\n{}: {}", scenario.name, scenario.what);
+                    let begun = Instant::now();
+                    let result =
+                        one(scenario, &Run { full: arguments.full, random: Random::named(seed, scenario.name) });
+                    let took = begun.elapsed().as_secs_f64();
+                    match &result {
+                        Ok(report) => println!("\n{} ok in {took:.1} s: {report}", scenario.name),
+                        Err(why) => println!("\n{} FAILED in {took:.1} s: {why}", scenario.name),
+                    }
+                    results.lock().expect("nobody fails with it").push((*scenario, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().expect("nobody fails with it");
+    results.sort_by_key(|(scenario, _)| chosen.iter().position(|one| one.name == scenario.name));
+    results
 }
 
 fn one(scenario: &Scenario, run: &Run) -> Result<Report, String> {
