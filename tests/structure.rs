@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("persister", &["proto", "runtime"]),
     ("penstock", &["proto", "runtime", "providers", "ingest-gateway", "normalizer", "dedup-worker", "persister"]),
     ("tests", &["proto", "runtime"]),
+    ("model", &[]),
 ];
 
 const STAGES: [&str; 4] = ["ingest-gateway", "normalizer", "dedup-worker", "persister"];

@@ -13,6 +13,8 @@ mod files;
 #[cfg(test)]
 mod judging;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tables;
 #[cfg(test)]
 mod together;
