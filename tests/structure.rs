@@ -143,5 +143,5 @@ fn having_read_one_stage_is_having_read_all() {
 fn the_tests_have_few_binaries() {
     let manifest = manifest(&root().join("tests"));
     assert_eq!(manifest["package"]["autotests"].as_bool(), Some(false));
-    assert_eq!(manifest["test"].as_array().unwrap().len(), 2);
+    assert_eq!(manifest["test"].as_array().unwrap().len(), 3);
 }
