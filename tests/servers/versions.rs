@@ -3,10 +3,10 @@
 
 use tests::servers::{NatsServer, postgres};
 
-/// nats-server, exactly: minor versions have changed what is asserted here.
-const NATS: [&str; 1] = ["2.15.1"];
+/// nats-server, exactly: its patches have changed what is asserted here. The first one is the oldest that is used at all.
+const NATS: [&str; 3] = ["2.14.4", "2.15.0", "2.15.1"];
 /// PostgreSQL, by major version: its minor versions change no behaviour, only faults.
-const POSTGRES: [i64; 2] = [15, 18];
+const POSTGRES: [i64; 3] = [15, 16, 18];
 
 /// Rests on it: `runtime/src/properties.rs` (`OLDEST_SERVER`).
 #[tokio::test]

@@ -192,7 +192,7 @@ async fn a_broker_killed_for_its_memory() -> Seen {
         write(limit, (24 * 1024 * 1024).to_string())?;
         write(members, server.child().pid().to_string())?;
         let filling = futures::future::join_all((0..16).map(|_| fill(&wire, "raw.a")));
-        let acknowledged: u64 = tokio::time::timeout(Duration::from_secs(60), filling)
+        let acknowledged: u64 = tokio::time::timeout(Duration::from_mins(1), filling)
             .await
             .map_or(0, |all| all.iter().map(|one| one.0).sum());
         let status = server.child().exited();
