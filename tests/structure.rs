@@ -187,5 +187,5 @@ fn the_tests_have_few_binaries() {
     assert_eq!(manifest["package"]["autotests"].as_bool(), Some(false));
     let names: BTreeSet<_> =
         manifest["test"].as_array().unwrap().iter().filter_map(|test| test["name"].as_str()).collect();
-    assert_eq!(names, BTreeSet::from(["faults", "structure", "system"]));
+    assert_eq!(names, BTreeSet::from(["faults", "servers", "structure", "system"]));
 }

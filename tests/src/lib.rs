@@ -32,6 +32,7 @@ pub mod role;
 pub mod run_file;
 pub mod s3;
 pub mod scrape;
+pub mod servers;
 pub mod sign;
 pub mod sns;
 pub mod time;

@@ -29,9 +29,7 @@ impl Up {
     /// Starts one and waits until all is ready. `config` is the text of the configuration; `None` starts the servers
     /// only. `more` goes on the command line.
     pub async fn start(config: Option<&str>, more: &[&str]) -> Self {
-        sweep();
-        let prefix = format!("{PREFIX}{}-", std::process::id());
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder for the data");
+        let folder = folder();
         let path = folder.path().to_owned();
         open_to_the_database(&path);
         let mut command = Command::new(binary::penstock());
@@ -103,8 +101,15 @@ impl Drop for Up {
     }
 }
 
+/// A folder of this test process, which a later one removes where this one cannot.
+pub(crate) fn folder() -> TempDir {
+    sweep();
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder for the data")
+}
+
 /// PostgreSQL runs as another user where this is root, and has to pass through.
-fn open_to_the_database(path: &Path) {
+pub(crate) fn open_to_the_database(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o711)).expect("the folder's mode is set");
 }
