@@ -120,6 +120,13 @@ impl Nats {
         }
     }
 
+    /// Tells the broker that these are kept in hand, so that it does not deliver them to somebody else. To be told again
+    /// well before `ack_wait` is over.
+    pub async fn keep<'d>(&self, deliveries: impl Iterator<Item = &'d Delivery>) {
+        let replies: Vec<Subject> = deliveries.filter_map(Delivery::reply).collect();
+        self.still_working(&replies).await;
+    }
+
     /// Tells the broker that these deliveries are still being worked on, so that it does not deliver them again.
     pub(crate) async fn still_working(&self, replies: &[Subject]) {
         for reply in replies {
