@@ -83,6 +83,16 @@ impl Delivery {
         self.message.headers.as_ref()?.get(HeaderName::from_static(name)).map(HeaderValue::as_str)
     }
 
+    /// Lets go of headers and payload, for one that is kept long: what is left is some hundred bytes of its own, where
+    /// before it kept the buffer alive that it was read into.
+    pub fn without_content(mut self) -> Self {
+        self.message.subject = Subject::from(self.message.subject.as_str().to_owned());
+        self.message.reply = self.message.reply.map(|reply| Subject::from(reply.as_str().to_owned()));
+        self.message.headers = None;
+        self.message.payload = Bytes::new();
+        self
+    }
+
     /// What the broker says of it.
     pub fn info(&self) -> DeliveryInfo {
         self.info

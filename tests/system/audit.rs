@@ -142,11 +142,12 @@ async fn what_somebody_threw_away_is_named_and_a_replay_heals_it() {
     pipeline.role(Role::Dedup).stop(SOON).await;
     let record = pipeline.post(&plain("a record")).await.accepted();
     eventually(SOON, "the record is in CANONICAL", async || {
-        let there = pipeline.broker.count("CANONICAL", "canonical.webhook.plain").await;
-        ensure(there == 1, || format!("{there} records"))
+        let state = pipeline.broker.stream("CANONICAL").await["state"].clone();
+        ensure(state["last_seq"] == 2, || state.to_string())
     })
     .await;
-    assert_eq!(pipeline.broker.purge("CANONICAL", "canonical.webhook.plain").await, 1);
+    // With the one before it, if that is not trimmed yet: it is processed.
+    assert!(pipeline.broker.purge("CANONICAL", "canonical.webhook.plain").await > 0);
     pipeline.role(Role::Dedup).start_again();
     // A request, by somebody who reads the normalizer's consumer.
     pipeline.role(Role::Normalizer).stop(SOON).await;

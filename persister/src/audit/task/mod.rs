@@ -6,32 +6,31 @@
 //! It is beside the work of this process, never in its way: it does not tell whether the process is ready, it rests
 //! longer than it works, and where it cannot look it counts that and tries again.
 
-use std::collections::{BTreeMap, HashMap};
+mod examine;
+mod raw;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::Millis;
 use proto::envelope::Lookup;
 use runtime::delivery::{Delivery, Settled};
 use runtime::error_chain::Chain;
 use runtime::feed::{BatchLimits, Feed};
 use runtime::health::Health;
 use runtime::nats::Nats;
-use runtime::stream_info::{ConsumerInfo, InfoError, broker_millis};
+use runtime::stream_info::{ConsumerInfo, InfoError};
 use runtime::tasks::Outcome;
 use runtime::topology::{AUDIT, RAW};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
-use uuid::Uuid;
+use tracing::warn;
 
 use crate::audit::course::Course;
-use crate::audit::endings::Endings;
-use crate::audit::judge::{Known, Verdict, judge};
-use crate::audit::request::{Request, is_strangers};
+use crate::audit::request::Request;
 use crate::audit::view;
 use crate::metrics::AuditMetrics;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// How far behind the broker's storing: by then nearly everything has ended, and is looked at once.
 const BEHIND: i64 = 10_000;
@@ -53,8 +52,10 @@ const KEEP: Duration = Duration::from_secs(10);
 const REST: (u32, Duration) = (3, Duration::from_millis(500));
 /// Between two tries to begin.
 const BEGIN: Duration = Duration::from_secs(30);
-/// Missing requests that are told one by one at a time.
-const TOLD: usize = 20;
+/// After a look that failed.
+const RETRY: Duration = Duration::from_secs(5);
+/// Between two lines of the log that say that it cannot look.
+const BETWEEN_TOLD: Duration = Duration::from_mins(1);
 
 /// Audits until shutdown. Rows older than `kept` may have been dropped.
 pub(crate) async fn run(nats: Nats, store: Arc<Store>, kept: Option<Duration>, shutdown: CancellationToken) -> Outcome {
@@ -94,15 +95,6 @@ pub(crate) async fn run(nats: Nats, store: Arc<Store>, kept: Option<Duration>, s
     Ok(())
 }
 
-/// Why a look failed.
-#[derive(Debug, thiserror::Error)]
-enum LookError {
-    #[error(transparent)]
-    Tables(#[from] StoreError),
-    #[error(transparent)]
-    Streams(#[from] InfoError),
-}
-
 struct Headers<'a>(&'a Delivery);
 
 impl Lookup for Headers<'_> {
@@ -130,8 +122,8 @@ struct Audit {
     open: BTreeMap<u64, Held>,
     /// The broker's time, and when it was that.
     clock: Option<(i64, Instant)>,
-    /// This consumer, when it was last looked at.
-    seen: Option<ConsumerInfo>,
+    /// This consumer, and when it was last seen.
+    seen: Option<(ConsumerInfo, Instant)>,
     /// When something was last read, or nothing was there to be read.
     moved_at: Instant,
     rests_until: Instant,
@@ -139,6 +131,8 @@ struct Audit {
     looked_at: Option<Instant>,
     stepped_at: Option<Instant>,
     examined_at: Instant,
+    /// When the log was last told that it cannot look.
+    told_at: Option<Instant>,
 }
 
 impl Audit {
@@ -160,6 +154,7 @@ impl Audit {
             looked_at: None,
             stepped_at: None,
             examined_at: now,
+            told_at: None,
         }
     }
 
@@ -171,7 +166,7 @@ impl Audit {
             match Request::read(delivery.subject(), sequence, &Headers(&delivery)) {
                 Some(request) => match self.open.get_mut(&sequence) {
                     // It was not kept in time and came again: the newer delivery is the one to answer for.
-                    Some(held) => held.delivery = delivery,
+                    Some(held) => held.delivery = delivery.without_content(),
                     None => self.fresh.push(Held { delivery, request, missing: false }),
                 },
                 None => settled.push(self.not_ours(delivery)),
@@ -210,7 +205,7 @@ impl Audit {
                 self.failed(&error);
             }
         }
-        if self.fresh_is_due() {
+        if Instant::now() >= self.rests_until && self.fresh_is_due() {
             let full = self.fresh.len() >= BATCH;
             let looked_up = Instant::now();
             match self.look_up().await {
@@ -222,15 +217,19 @@ impl Audit {
         self.tell();
     }
 
-    fn note(&self, looked: Result<(), InfoError>) {
+    fn note(&mut self, looked: Result<(), InfoError>) {
         if let Err(error) = looked {
             self.failed(&error);
         }
     }
 
-    fn failed(&self, error: &(dyn std::error::Error + 'static)) {
+    fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
         self.metrics.failures.increment(1);
-        warn!(error = %Chain(error), "the audit could not look; trying again");
+        self.rests_until = Instant::now() + RETRY;
+        if self.told_at.is_none_or(|at| at.elapsed() >= BETWEEN_TOLD) {
+            self.told_at = Some(Instant::now());
+            warn!(error = %Chain(error), "the audit could not look; trying again");
+        }
     }
 
     /// The broker's time, where it is known.
@@ -245,151 +244,4 @@ impl Audit {
             _ => false,
         }
     }
-
-    /// Looks up what was just read.
-    async fn look_up(&mut self) -> Result<(), StoreError> {
-        let endings =
-            self.store.endings(self.fresh.iter().map(|held| (held.request.id, held.request.received_at))).await?;
-        let mut settled = Vec::with_capacity(self.fresh.len());
-        for held in std::mem::take(&mut self.fresh) {
-            if endings.get(&held.request.id).is_some_and(Endings::are_whole) {
-                self.metrics.accounted.increment(1);
-                settled.push(held.delivery.ack());
-            } else if is_strangers(&Headers(&held.delivery)) {
-                settled.push(self.not_ours(held.delivery));
-            } else {
-                self.open.insert(held.request.sequence, held);
-            }
-        }
-        self.nats.settle(settled).await;
-        Ok(())
-    }
-
-    /// Looks up again what has not ended, and judges it.
-    async fn examine(&mut self) -> Result<(), LookError> {
-        let mut endings: HashMap<Uuid, Endings> = HashMap::with_capacity(self.open.len());
-        let requests: Vec<(Uuid, Millis)> =
-            self.open.values().map(|held| (held.request.id, held.request.received_at)).collect();
-        for some in requests.chunks(BATCH) {
-            endings.extend(self.store.endings(some.iter().copied()).await?);
-        }
-        // After the tables: what a replay has brought into them was in REPLAY by then.
-        let last_replay = view::last_replay(&self.nats).await?;
-        let since = self.now().zip(self.kept.and_then(|kept| i64::try_from(kept.as_millis()).ok()));
-        let kept_since = since.and_then(|(now, kept)| Millis::from_unix(now.saturating_sub(kept)));
-        let known = Known { course: &self.course, last_replay, kept_since };
-        let (mut settled, mut told) = (Vec::new(), 0);
-        let none = Endings::default();
-        for (sequence, mut held) in std::mem::take(&mut self.open) {
-            let ended = endings.get(&held.request.id).unwrap_or(&none);
-            match judge(&held.request, ended, &known) {
-                Verdict::Accounted if held.missing => {
-                    self.metrics.found.increment(1);
-                    info!(request_id = %held.request.id, "a request that was missing has its endings now");
-                    settled.push(held.delivery.ack());
-                }
-                Verdict::Accounted => {
-                    self.metrics.accounted.increment(1);
-                    settled.push(held.delivery.ack());
-                }
-                Verdict::PastRetention => {
-                    self.metrics.past_retention.increment(1);
-                    settled.push(held.delivery.ack());
-                }
-                Verdict::Missing if !held.missing => {
-                    self.metrics.missing.increment(1);
-                    if told < TOLD {
-                        tell_missing(&held.request, ended);
-                    }
-                    told += 1;
-                    held.missing = true;
-                    self.open.insert(sequence, held);
-                }
-                Verdict::Missing | Verdict::InFlight(_) => drop(self.open.insert(sequence, held)),
-            }
-        }
-        if told > TOLD {
-            error!(more = told - TOLD, "more requests are missing: `penstock audit` lists them");
-        }
-        self.nats.settle(settled).await;
-        Ok(())
-    }
-
-    /// Where `RAW` begins by now, what time it is, and how much waits.
-    async fn look_at_raw(&mut self) -> Result<(), InfoError> {
-        let now = self.nats.consumer_info(RAW, AUDIT.name).await?;
-        let asked = Instant::now();
-        let raw = self.nats.stream_info(RAW).await?;
-        self.clock = raw.ts.as_deref().and_then(broker_millis).map(|time| (time, asked)).or(self.clock);
-        if now.num_pending == 0 {
-            self.moved_at = asked;
-        }
-        if let Some(before) = &self.seen {
-            let passed_over = passed_over(before, &now, raw.state.first_seq);
-            if passed_over > 0 {
-                self.metrics.passed_over.increment(passed_over);
-                warn!(
-                    at_least = passed_over,
-                    "RAW was trimmed before the audit had read it: nothing is known of these"
-                );
-            }
-        }
-        self.seen = Some(now);
-        let kept = self.open.split_off(&raw.state.first_seq);
-        let mut settled = Vec::new();
-        for held in std::mem::replace(&mut self.open, kept).into_values() {
-            let id = held.request.id;
-            warn!(request_id = %id, missing = held.missing, "RAW let go of a request that was not accounted for");
-            self.metrics.trimmed.increment(1);
-            settled.push(held.delivery.ack());
-        }
-        self.nats.settle(settled).await;
-        Ok(())
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
-    fn tell(&self) {
-        let missing = self.open.values().filter(|held| held.missing).count() as u64;
-        self.metrics.missing_now.set(missing as f64);
-        let mut age = 0.0_f64;
-        if let Some(seen) = &self.seen {
-            let waiting = seen.num_pending.saturating_add(seen.num_ack_pending);
-            self.metrics.in_flight.set(waiting.saturating_sub(missing) as f64);
-            if seen.num_pending > 0 || self.looked_at.is_some_and(|at| at.elapsed() > LOOK * 3) {
-                age = self.moved_at.elapsed().as_secs_f64();
-            }
-        }
-        let oldest = self
-            .open
-            .values()
-            .filter(|held| !held.missing)
-            .chain(&self.fresh)
-            .map(|held| held.delivery.info().stored_at)
-            .min();
-        if let (Some(oldest), Some(now)) = (oldest, self.now()) {
-            age = age.max(now.saturating_sub(oldest) as f64 / 1000.0);
-        }
-        self.metrics.age_seconds.set(age);
-    }
-}
-
-fn tell_missing(request: &Request, ended: &Endings) {
-    error!(
-        request_id = %request.id,
-        channel = request.channel.as_str(),
-        source = %request.source,
-        raw_sequence = request.sequence,
-        parts = ?ended.lacking(),
-        next = format!("penstock explain {id}; penstock replay --id {id}", id = request.id),
-        "an accepted request has not ended, and nothing of it is on its way"
-    );
-}
-
-/// How many requests `RAW` let go of before they were delivered; at least, since what came in meanwhile is not known.
-fn passed_over(before: &ConsumerInfo, now: &ConsumerInfo, first: u64) -> u64 {
-    if first <= before.delivered.stream_seq.saturating_add(1) {
-        return 0;
-    }
-    let delivered = now.delivered.consumer_seq.saturating_sub(before.delivered.consumer_seq);
-    before.num_pending.saturating_sub(now.num_pending.saturating_add(delivered))
 }
