@@ -23,12 +23,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const STAGES: [&str; 4] = ["ingest-gateway", "normalizer", "dedup-worker", "persister"];
 /// What holds no I/O, no clock and nothing that waits.
 const PURE_CRATES: [&str; 2] = ["proto", "providers"];
-/// By stage, the file that decides.
-const DECIDES: [(&str, &str); 4] = [
+/// By stage, the files that decide.
+const DECIDES: [(&str, &str); 7] = [
     ("ingest-gateway", "admit.rs"),
     ("normalizer", "decide.rs"),
     ("dedup-worker", "decide.rs"),
     ("persister", "row.rs"),
+    ("persister", "audit/course.rs"),
+    ("persister", "audit/endings.rs"),
+    ("persister", "audit/judge.rs"),
 ];
 
 fn root() -> &'static Path {

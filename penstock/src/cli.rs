@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench::BenchArgs;
+use crate::commands::audit::AuditArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::dlq::DlqArgs;
 use crate::commands::explain::ExplainArgs;
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Tell what became of a message
     Explain(ExplainArgs),
+    /// Say whether every request that was accepted has ended, is on its way, or is missing
+    Audit(AuditArgs),
     /// Look at what the stages gave up on, try it again, or drop it
     Dlq(DlqArgs),
     /// Look at requests whose signature was wrong, and let them in after another check

@@ -69,6 +69,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Verify(args) => told(commands::verify::run(*args).await),
         Command::Status(args) => told(commands::status::run(args).await),
         Command::Explain(args) => told(commands::explain::run(args).await),
+        Command::Audit(args) => told(commands::audit::run(args).await),
         Command::Dlq(args) => told(commands::dlq::run(args).await),
         Command::Replay(args) => told(commands::replay::run(args).await),
         Command::Held(args) => told(commands::held::run(args).await),

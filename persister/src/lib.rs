@@ -5,8 +5,9 @@
 //! on a connection of `session`; [`fault`] says whose an error is; [`store`] puts them together. [`partitions`],
 //! [`expiry`], `dead_letters`, [`lookup`] and [`schema`] look after the tables, which are in `migrations/`.
 //!
-//! [`stage`] moves batches of records through it, [`letters`] what the stages gave up on; [`housekeeping`] clears away;
-//! [`pulse`] asks whether the database answers; [`role`] wires it all together.
+//! [`stage`] moves batches of records through it, [`letters`] what the stages gave up on; [`audit`] looks whether every
+//! request has its endings; [`housekeeping`] clears away; [`pulse`] asks whether the database answers; [`role`] wires it
+//! all together.
 //!
 //! What a reader would get wrong: the broker's claim is not what makes rows unique, the lock of the key in
 //! `message_keys` is. A claim only spares a second look.
@@ -29,6 +30,7 @@ pub mod lookup;
 pub mod partitions;
 pub mod schema;
 
+pub mod audit;
 pub mod housekeeping;
 pub mod letters;
 pub mod metrics;

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use proto::Channel;
 use proto::subject::SourceName;
 use runtime::config::Config;
@@ -19,6 +21,13 @@ const WAITS: &str = "penstock_persister_waits_total";
 const EXPIRED: &str = "penstock_persister_expired_keys_total";
 const MONTHS: &str = "penstock_persister_dropped_months_total";
 const DELETED_FILES: &str = "penstock_persister_deleted_files_total";
+const AUDITED: &str = "penstock_audit_requests_total";
+const AUDIT_RUNNING: &str = "penstock_audit_running";
+const AUDIT_IN_FLIGHT: &str = "penstock_audit_in_flight_requests";
+const AUDIT_MISSING: &str = "penstock_audit_missing_requests";
+const AUDIT_AGE: &str = "penstock_audit_age_seconds";
+const AUDIT_PASSED_OVER: &str = "penstock_audit_passed_over_total";
+const AUDIT_FAILURES: &str = "penstock_audit_failures_total";
 
 /// The words for [`Outcome`], and for what has none.
 const OUTCOMES: [&str; 5] = ["stored", "duplicate", "updated", "redelivered", "dead"];
@@ -109,6 +118,67 @@ impl Metrics {
             Some(counter) => counter.increment(1),
             None => messages(channel, "unknown", outcome).increment(1),
         }
+    }
+}
+
+/// What the audit found.
+#[derive(Debug)]
+pub struct AuditMetrics {
+    /// Requests whose records all have an ending.
+    pub accounted: Counter,
+    /// Requests that were found missing.
+    pub missing: Counter,
+    /// Of these, those that have got their endings since.
+    pub found: Counter,
+    /// Requests that `RAW` let go of while they were looked for.
+    pub trimmed: Counter,
+    /// Requests that `RAW` let go of before they were read.
+    pub passed_over: Counter,
+    /// Requests so old that their rows may have been dropped.
+    pub past_retention: Counter,
+    /// Messages of `RAW` that are no requests.
+    pub strangers: Counter,
+    /// 1 where the audit does its work.
+    pub running: Gauge,
+    /// Requests in `RAW` that are not accounted for, without those that are missing.
+    pub in_flight: Gauge,
+    /// Requests that are missing now.
+    pub missing_now: Gauge,
+    /// Age of the oldest request that is not accounted for and not missing.
+    pub age_seconds: Gauge,
+    /// Looks that failed.
+    pub failures: Counter,
+}
+
+impl AuditMetrics {
+    /// Everything exists from the start.
+    pub fn at_zero() -> Self {
+        describe_counter!(AUDITED, "What the audit found of requests.");
+        describe_gauge!(AUDIT_RUNNING, "1 where the audit does its work.");
+        describe_gauge!(AUDIT_IN_FLIGHT, "Accepted requests that are not accounted for yet and are not missing.");
+        describe_gauge!(AUDIT_MISSING, "Accepted requests without an ending of which nothing is on its way.");
+        describe_gauge!(AUDIT_AGE, "Age of the oldest request that is not accounted for and not missing.");
+        describe_counter!(AUDIT_PASSED_OVER, "Requests that RAW let go of before the audit had read them.");
+        describe_counter!(AUDIT_FAILURES, "Looks of the audit that NATS or PostgreSQL did not answer.");
+        let audited = |outcome: &'static str| counter!(AUDITED, "outcome" => outcome);
+        let metrics = Self {
+            accounted: audited("accounted"),
+            missing: audited("missing"),
+            found: audited("found"),
+            trimmed: audited("trimmed"),
+            passed_over: counter!(AUDIT_PASSED_OVER),
+            past_retention: audited("past_retention"),
+            strangers: audited("not_ours"),
+            running: gauge!(AUDIT_RUNNING),
+            in_flight: gauge!(AUDIT_IN_FLIGHT),
+            missing_now: gauge!(AUDIT_MISSING),
+            age_seconds: gauge!(AUDIT_AGE),
+            failures: counter!(AUDIT_FAILURES),
+        };
+        for gauge in [&metrics.running, &metrics.in_flight, &metrics.missing_now, &metrics.age_seconds] {
+            gauge.set(0.0);
+        }
+        metrics
     }
 }
 

@@ -17,6 +17,7 @@ use runtime::{backlog, backoff::Backoff, process, trimmer, worker};
 use secrecy::ExposeSecret as _;
 use tracing::warn;
 
+use crate::audit;
 use crate::housekeeping;
 use crate::letters::Letters;
 use crate::metrics::Metrics;
@@ -103,6 +104,11 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
         context.tasks.spawn("trim", trimmer::run(nats.clone(), retention, context.shutdown.clone()));
     }
     context.tasks.spawn("pulse", pulse::run(Arc::clone(&store), database, context.shutdown.clone()));
+    if config.persister.audit {
+        let kept = config.retention.messages;
+        let audit = audit::task::run(nats.clone(), Arc::clone(&store), kept, context.shutdown.clone());
+        context.tasks.spawn("audit", audit);
+    }
     let housekeeping = housekeeping::run(nats, store, config.retention, objects, metrics, context.shutdown.clone());
     context.tasks.spawn("housekeeping", housekeeping);
     Ok(context)

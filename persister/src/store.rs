@@ -4,7 +4,7 @@
 //! nothing final may be given to it again: everything here is idempotent, because a record's id is the same on every
 //! redelivery and the transaction finds what was written under it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use proto::{DeadLetterEnvelope, Millis};
@@ -12,6 +12,7 @@ use sqlx::Executor as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use uuid::Uuid;
 
+use crate::audit::{self, endings::Endings};
 use crate::batch;
 use crate::canary::{Before, Canary, Shape, Taken};
 use crate::columns::EncodeError;
@@ -327,6 +328,14 @@ impl Store {
     /// What became of a message, oldest first, at most 1,000 records.
     pub async fn lookup(&self, query: Query<'_>) -> Result<Vec<Found>, StoreError> {
         lookup::lookup(&self.pool, query).await.map_err(StoreError::Lookup)
+    }
+
+    /// What of these requests has ended, by their ids; every one of them is in the answer.
+    pub async fn endings(
+        &self,
+        requests: impl Iterator<Item = (Uuid, Millis)>,
+    ) -> Result<HashMap<Uuid, Endings>, StoreError> {
+        audit::lookup::endings(&self.pool, requests).await.map_err(StoreError::Lookup)
     }
 
     /// Waits for what is under way and closes every connection.

@@ -84,6 +84,16 @@ impl Delivery {
         self.message.headers.as_ref()?.get(HeaderName::from_static(name)).map(HeaderValue::as_str)
     }
 
+    /// Lets go of headers and payload, for one that is kept long: what is left is some hundred bytes of its own, where
+    /// before it kept the buffer alive that it was read into.
+    pub fn without_content(mut self) -> Self {
+        self.message.subject = Subject::from(self.message.subject.as_str().to_owned());
+        self.message.reply = self.message.reply.map(|reply| Subject::from(reply.as_str().to_owned()));
+        self.message.headers = None;
+        self.message.payload = Bytes::new();
+        self
+    }
+
     /// What the broker says of it.
     pub fn info(&self) -> DeliveryInfo {
         self.info
@@ -120,6 +130,13 @@ impl Nats {
             self.answer(reply, answer).await;
             kill_point::reached("worker.answered-one");
         }
+    }
+
+    /// Tells the broker that these are kept in hand, so that it does not deliver them to somebody else. To be told again
+    /// well before `ack_wait` is over.
+    pub async fn keep<'d>(&self, deliveries: impl Iterator<Item = &'d Delivery>) {
+        let replies: Vec<Subject> = deliveries.filter_map(Delivery::reply).collect();
+        self.still_working(&replies).await;
     }
 
     /// Tells the broker that these deliveries are still being worked on, so that it does not deliver them again.

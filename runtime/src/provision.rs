@@ -112,13 +112,13 @@ impl Nats {
                     done.updated += 1;
                 }
             }
-            for consumer in stream.consumers {
+            for consumer in stream.consumers.iter().chain(stream.observers) {
                 self.provision_consumer(stream, consumer, &mut done).await?;
             }
         }
         let consumers: Vec<(&str, &str)> = STREAMS
             .iter()
-            .flat_map(|stream| stream.consumers.iter().map(|consumer| (stream.name, consumer.name)))
+            .flat_map(|stream| stream.consumers.iter().chain(stream.observers).map(|read| (stream.name, read.name)))
             .collect();
         self.check(&STREAMS.map(|stream| stream.name), &consumers).await?;
         Ok(done)
@@ -190,6 +190,11 @@ impl Nats {
     /// Says everything that is wrong with these streams, and with the server.
     pub async fn check_streams(&self, names: &[&str]) -> Result<(), ProvisionError> {
         self.check(names, &[]).await
+    }
+
+    /// Says everything that is wrong with a consumer, and with the server.
+    pub async fn check_consumer(&self, stream: &str, consumer: &str) -> Result<(), ProvisionError> {
+        self.check(&[], &[(stream, consumer)]).await
     }
 
     /// Says everything that is wrong with these streams and consumers, and with the server.
@@ -279,7 +284,7 @@ fn updated(consumer: &Consumer, found: pull::Config) -> pull::Config {
         backoff: Vec::new(),
         max_deliver: -1,
         max_ack_pending: MAX_ACK_PENDING,
-        headers_only: false,
+        headers_only: consumer.headers_only,
         inactive_threshold: Duration::ZERO,
         ..found
     }

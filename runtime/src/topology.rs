@@ -49,8 +49,10 @@ pub struct Stream {
     pub per_subject: PerSubject,
     /// Whether publishers may use atomic batches.
     pub atomic: bool,
-    /// Its durable consumers: name and filter.
+    /// Its durable consumers: what waits for these is not processed, and is never trimmed.
     pub consumers: &'static [Consumer],
+    /// Durable consumers that only look on: trimming does not wait for them, and a worker starts without them.
+    pub observers: &'static [Consumer],
 }
 
 /// A durable pull consumer with explicit acknowledgement.
@@ -61,6 +63,15 @@ pub struct Consumer {
     /// The subjects it takes; all of the stream's where empty. One without a filter is read by sequence, which costs
     /// the server no search.
     pub filter: &'static str,
+    /// Whether it is delivered headers without payloads.
+    pub headers_only: bool,
+}
+
+/// What knows up to where every request of [`RAW`] has its endings. The gateway's probes (`raw.probe`) are none of them.
+pub const AUDIT: Consumer = Consumer { name: "audit", filter: "raw.*.*", headers_only: true };
+
+const fn reads(name: &'static str, filter: &'static str) -> Consumer {
+    Consumer { name, filter, headers_only: false }
 }
 
 /// Every stream.
@@ -71,49 +82,69 @@ pub const STREAMS: [Stream; 8] = [
         per_subject: PerSubject::Any,
         atomic: true,
         consumers: &[
-            Consumer { name: "normalizer-email", filter: "raw.email.>" },
-            Consumer { name: "normalizer-sms", filter: "raw.sms.>" },
-            Consumer { name: "normalizer-whatsapp", filter: "raw.whatsapp.>" },
-            Consumer { name: "normalizer-form", filter: "raw.form.>" },
-            Consumer { name: "normalizer-webhook", filter: "raw.webhook.>" },
+            reads("normalizer-email", "raw.email.>"),
+            reads("normalizer-sms", "raw.sms.>"),
+            reads("normalizer-whatsapp", "raw.whatsapp.>"),
+            reads("normalizer-form", "raw.form.>"),
+            reads("normalizer-webhook", "raw.webhook.>"),
         ],
+        observers: &[AUDIT],
     },
-    Stream { name: BODIES, subject: "body.>", per_subject: PerSubject::Any, atomic: false, consumers: &[] },
-    Stream { name: HELD, subject: "held.>", per_subject: PerSubject::Held, atomic: false, consumers: &[] },
+    Stream {
+        name: BODIES,
+        subject: "body.>",
+        per_subject: PerSubject::Any,
+        atomic: false,
+        consumers: &[],
+        observers: &[],
+    },
+    Stream {
+        name: HELD,
+        subject: "held.>",
+        per_subject: PerSubject::Held,
+        atomic: false,
+        consumers: &[],
+        observers: &[],
+    },
     Stream {
         name: REPLAY,
         subject: "replay.raw.>",
         per_subject: PerSubject::Any,
         atomic: false,
-        consumers: &[Consumer { name: "normalizer-replay", filter: "" }],
+        consumers: &[reads("normalizer-replay", "")],
+        observers: &[],
     },
     Stream {
         name: CANONICAL,
         subject: "canonical.>",
         per_subject: PerSubject::Any,
         atomic: true,
-        consumers: &[Consumer { name: "dedup", filter: "" }],
+        consumers: &[reads("dedup", "")],
+        observers: &[],
     },
     Stream {
         name: UNIQUE,
         subject: "unique.>",
         per_subject: PerSubject::One,
         atomic: false,
-        consumers: &[Consumer { name: "persister", filter: "" }],
+        consumers: &[reads("persister", "")],
+        observers: &[],
     },
     Stream {
         name: DUPLICATES,
         subject: "duplicate.>",
         per_subject: PerSubject::Any,
         atomic: false,
-        consumers: &[Consumer { name: "persister-duplicates", filter: "" }],
+        consumers: &[reads("persister-duplicates", "")],
+        observers: &[],
     },
     Stream {
         name: DLQ,
         subject: "dlq.>",
         per_subject: PerSubject::One,
         atomic: false,
-        consumers: &[Consumer { name: "persister-dead-letters", filter: "" }],
+        consumers: &[reads("persister-dead-letters", "")],
+        observers: &[],
     },
 ];
 
@@ -122,7 +153,8 @@ pub fn stream(name: &str) -> Option<&'static Stream> {
     STREAMS.iter().find(|stream| stream.name == name)
 }
 
-/// The consumer of this name on this stream.
+/// The consumer of this name on this stream, observers among them.
 pub fn consumer(stream_name: &str, name: &str) -> Option<&'static Consumer> {
-    stream(stream_name)?.consumers.iter().find(|consumer| consumer.name == name)
+    let stream = stream(stream_name)?;
+    stream.consumers.iter().chain(stream.observers).find(|consumer| consumer.name == name)
 }

@@ -26,6 +26,9 @@ pub const CONSUMERS: [(&str, &str); 11] = [
     ("REPLAY", "normalizer-replay"),
 ];
 
+/// The consumer that follows all of them: what it has finished has come to its end.
+pub const AUDIT: (&str, &str) = ("RAW", "audit");
+
 /// Longer than the acknowledgement time of a consumer: what a killed process had in hand comes again after it.
 const SETTLED: Duration = Duration::from_secs(90);
 
@@ -95,6 +98,19 @@ impl Broker {
             self.backlog().await
         })
         .await;
+    }
+
+    /// Takes the next message of a consumer and acknowledges it, as somebody would who is none of the stages.
+    pub async fn take(&self, stream: &str, consumer: &str) -> Result<u64, String> {
+        use futures::StreamExt as _;
+        let found: Result<jetstream::consumer::PullConsumer, _> =
+            self.jetstream.get_consumer_from_stream(consumer, stream).await;
+        let found = found.map_err(|error| error.to_string())?;
+        let batch = found.batch().max_messages(1).expires(Duration::from_secs(5)).messages().await;
+        let mut batch = batch.map_err(|error| error.to_string())?;
+        let message = batch.next().await.ok_or("nothing waits")?.map_err(|error| error.to_string())?;
+        message.double_ack().await.map_err(|error| error.to_string())?;
+        message.info().map(|info| info.stream_sequence).map_err(|error| error.to_string())
     }
 
     /// A message of a stream.

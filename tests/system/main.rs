@@ -11,6 +11,7 @@
 mod shared;
 
 mod admin;
+mod audit;
 mod cloudevents;
 mod configuration;
 mod duplicates;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::broker::CONSUMERS;
+use tests::broker::{AUDIT, CONSUMERS};
 use tests::eventually::ensure;
 use tests::role::RoleProcess;
 use tests::{Pipeline, Request, Role, config, eventually};
@@ -45,13 +45,16 @@ async fn every_stream_is_as_the_contract_says() {
 #[tokio::test]
 async fn every_consumer_is_durable_and_never_gives_up() {
     let pipeline = shared::pipeline().await;
-    for (stream, name) in CONSUMERS {
+    for (stream, name) in CONSUMERS.into_iter().chain([AUDIT]) {
         let config = pipeline.broker.consumer(stream, name).await.unwrap()["config"].clone();
         assert_eq!(config["durable_name"], name, "{config:#}");
         assert_eq!(config["ack_policy"], "explicit", "{config:#}");
         assert_eq!(config["max_deliver"].as_i64().unwrap_or(-1), -1, "{config:#}");
         assert_eq!(config["deliver_policy"].as_str().unwrap_or("all"), "all", "{config:#}");
     }
+    // What only looks on does not keep anything from being trimmed.
+    let raw = pipeline.broker.stream("RAW").await;
+    assert!(!raw["config"]["metadata"]["penstock.consumers"].as_str().unwrap().contains(AUDIT.1), "{raw:#}");
 }
 
 #[tokio::test]

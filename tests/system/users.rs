@@ -27,6 +27,8 @@ struct Rights {
     reads: &'static [&'static str],
     /// The consumers that it reads.
     consumers: &'static [(&'static str, &'static str)],
+    /// The consumers that it only asks how far they are.
+    asks: &'static [(&'static str, &'static str)],
     /// Something that it may ask.
     allowed: &'static str,
 }
@@ -38,6 +40,7 @@ const RIGHTS: [Rights; 4] = [
         trims: &[],
         reads: &[],
         consumers: &[],
+        asks: &[],
         allowed: "$JS.API.STREAM.INFO.RAW",
     },
     Rights {
@@ -53,6 +56,7 @@ const RIGHTS: [Rights; 4] = [
             ("RAW", "normalizer-webhook"),
             ("REPLAY", "normalizer-replay"),
         ],
+        asks: &[],
         allowed: "$JS.API.STREAM.INFO.CANONICAL",
     },
     Rights {
@@ -61,6 +65,7 @@ const RIGHTS: [Rights; 4] = [
         trims: &["CANONICAL"],
         reads: &["CANONICAL", "BODIES"],
         consumers: &[("CANONICAL", "dedup")],
+        asks: &[],
         allowed: "$JS.API.STREAM.INFO.CANONICAL",
     },
     Rights {
@@ -72,6 +77,16 @@ const RIGHTS: [Rights; 4] = [
             ("UNIQUE", "persister"),
             ("DUPLICATES", "persister-duplicates"),
             ("DLQ", "persister-dead-letters"),
+            tests::broker::AUDIT,
+        ],
+        asks: &[
+            ("RAW", "normalizer-email"),
+            ("RAW", "normalizer-sms"),
+            ("RAW", "normalizer-whatsapp"),
+            ("RAW", "normalizer-form"),
+            ("RAW", "normalizer-webhook"),
+            ("REPLAY", "normalizer-replay"),
+            ("CANONICAL", "dedup"),
         ],
         allowed: "$JS.API.STREAM.INFO.UNIQUE",
     },
@@ -163,12 +178,14 @@ fn forbidden_publishes(rights: &Rights) -> Vec<String> {
         subjects.push(format!("$JS.API.CONSUMER.CREATE.{stream}.mine"));
         subjects.push(format!("$JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine"));
     }
-    for (stream, consumer) in tests::broker::CONSUMERS {
+    for (stream, consumer) in tests::broker::CONSUMERS.into_iter().chain([tests::broker::AUDIT]) {
         for verb in ["DELETE", "PAUSE", "RESET"] {
             subjects.push(format!("$JS.API.CONSUMER.{verb}.{stream}.{consumer}"));
         }
         if !rights.consumers.contains(&(stream, consumer)) {
-            subjects.push(format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"));
+            if !rights.asks.contains(&(stream, consumer)) {
+                subjects.push(format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"));
+            }
             subjects.push(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"));
             subjects.push(format!("$JS.ACK.{stream}.{consumer}.1.1.1.1.1"));
         }
@@ -200,7 +217,7 @@ async fn a_role_may_do_nothing_but_its_own_work() {
         // The control: what it may do is answered, and nobody complains.
         let answer = timeout(SOON, tried.client.request(rights.allowed.to_owned(), "".into())).await.unwrap().unwrap();
         assert!(String::from_utf8_lossy(&answer.payload).contains("\"config\""), "{user}: {answer:?}");
-        for (stream, consumer) in rights.consumers {
+        for (stream, consumer) in rights.consumers.iter().chain(rights.asks) {
             let question = format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}");
             timeout(SOON, tried.client.request(question, "".into())).await.unwrap().unwrap();
         }

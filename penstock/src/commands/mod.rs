@@ -4,6 +4,7 @@
 //! and word, which the tests are about. A command prints its answer on standard output, everything else on standard
 //! error, and ends with 0 (clean), 1 (something to look at), 2 (`verify`: cannot be judged), 64 (command line or configuration) or 69 (cannot reach).
 
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod dlq;
 pub(crate) mod explain;
@@ -21,6 +22,7 @@ pub(crate) mod site;
 
 pub(crate) mod out;
 
+mod choice;
 mod clock;
 mod database;
 mod locate;

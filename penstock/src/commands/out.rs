@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize as _, Stream};
 use serde::Serialize;
 
@@ -80,6 +81,18 @@ pub(crate) fn bad(text: &str) -> String {
 pub(crate) fn strong(text: &str) -> String {
     text.if_supports_color(Stream::Stdout, |text| text.bold()).to_string()
 }
+
+/// A bar on standard error for what is counted in `what`; hidden where that is no terminal.
+pub(crate) fn progress(total: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(total).with_message(what);
+    // The template is a constant and is used by the tests.
+    if let Ok(style) = ProgressStyle::with_template(PROGRESS) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+const PROGRESS: &str = "{bar:32} {human_pos}/{human_len} {msg}, {per_sec}, {eta} left";
 
 /// Text from outside, with everything escaped that a terminal would act on.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
@@ -167,6 +180,11 @@ mod tests {
     fn what_came_from_outside_cannot_write_on_the_terminal() {
         assert_eq!(shown("a\x1b[31mb\r\u{202e}c"), "a\\u{1b}[31mb\\r\\u{202e}c");
         assert_eq!(shown("naïve\tok"), "naïve\tok");
+    }
+
+    #[test]
+    fn the_progress_bar_can_be_drawn() {
+        assert!(ProgressStyle::with_template(PROGRESS).is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::format::{address, duration, whole};
+use super::format::{address, duration, one_of, whole};
 use super::reader::Reader;
 
 /// Settings of the persister.
@@ -19,7 +19,11 @@ pub struct Persister {
     pub linger: Duration,
     /// Statements at once. 1 to 32, default 1: while one is written the next batch grows.
     pub writers: usize,
+    /// Whether this process audits. `on` or `off`, default `on`.
+    pub audit: bool,
 }
+
+const AUDIT: &[(&str, bool)] = &[("on", true), ("off", false)];
 
 impl Persister {
     pub(super) fn read(reader: &mut Reader<'_, '_>) -> Self {
@@ -29,6 +33,7 @@ impl Persister {
             batch: reader.or("batch", "500", &whole(1..=10_000)),
             linger: reader.or("linger", "5ms", &duration("0ms", "1s")),
             writers: reader.or("writers", "1", &whole(1..=32)),
+            audit: reader.or("audit", "on", &one_of(AUDIT)),
         }
     }
 }

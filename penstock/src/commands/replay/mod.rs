@@ -4,23 +4,24 @@
 //! before, is judged by the persister like any other, and corrects its own row where today's reading differs. So a
 //! replay may be interrupted and run again, under the same name or another.
 
-mod choice;
+mod tally;
 
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use ingest_gateway::probe::SUBJECT as PROBE;
 use persister::Query;
-use proto::subject::{SourceName, channel_and_source};
-use proto::{Channel, RawEnvelope};
+use proto::RawEnvelope;
+use proto::subject::channel_and_source;
 use runtime::nats::Nats;
 use runtime::publish::Outgoing;
 use runtime::topology::RAW;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::choice::{Choice, Tally};
+use self::tally::Tally;
+use super::choice::{Choice, ChoiceArgs};
 use super::database::Database;
 use super::error::{Answer, CommandError, Ending};
 use super::locate::Reach;
@@ -37,18 +38,8 @@ pub(crate) struct ReplayArgs {
     /// A Penstock-Id, a record's id or a provider's id; can be given several times
     #[arg(long, value_name = "ID", conflicts_with_all = ["source", "channel", "since", "until", "from_sequence"])]
     id: Vec<String>,
-    /// A source; can be given several times
-    #[arg(long, value_name = "NAME", value_parser = SourceName::parse)]
-    source: Vec<SourceName>,
-    /// email, sms, whatsapp, form or webhook
-    #[arg(long)]
-    channel: Option<Channel>,
-    /// Received from then on: 2026-11-23T05:53:29Z, 2026-11-23, or how long ago (2h, 3d)
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Received before then
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// From this sequence of RAW on: where an interrupted run ended
     #[arg(long, value_name = "N")]
     from_sequence: Option<u64>,
@@ -66,14 +57,12 @@ pub(crate) struct ReplayArgs {
     json: bool,
 }
 
-/// How far the clocks of gateway and broker may be apart: beyond five minutes the gateway uses the broker's.
-const CLOCKS: i64 = 6 * 60 * 1000;
 /// Requests in one batch, and their bytes: what is in memory and on the wire at once.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 pub(crate) async fn run(args: ReplayArgs) -> Answer {
-    let choice = choice(&args)?;
+    let choice = args.choice.read()?;
     let site = args.place.site()?;
     let nats = site.nats().await?;
     let run = args.run.clone().unwrap_or_else(resend::run_name);
@@ -98,20 +87,6 @@ pub(crate) async fn run(args: ReplayArgs) -> Answer {
         return Err(CommandError::finding("no request in RAW is meant by that", next));
     }
     Ok(Ending::finding_if(replay.tally.without_body > 0))
-}
-
-fn choice(args: &ReplayArgs) -> Result<Choice, CommandError> {
-    let now = clock::now();
-    let time = |text: &Option<String>| {
-        let read = text.as_deref().map(|text| clock::parse(text, now)).transpose();
-        read.map_err(|error| CommandError::usage(error, "see `penstock replay --help`"))
-    };
-    Ok(Choice {
-        channel: args.channel,
-        sources: args.source.clone(),
-        since: time(&args.since)?,
-        until: time(&args.until)?,
-    })
 }
 
 /// A replay fills emptied tables again; the rows of what is in `DLQ` are the ones that it cannot.
@@ -197,21 +172,17 @@ impl Replay {
 
     /// Everything that is meant, in the order of the stream.
     async fn all(&mut self, choice: &Choice) -> Result<(), CommandError> {
-        let begin = match (self.from, choice.since) {
-            (Some(sequence), _) => Begin::Sequence(sequence),
-            (None, Some(since)) => Begin::Time(since.saturating_sub(CLOCKS)),
-            (None, None) => Begin::Sequence(1),
-        };
+        let begin = self.from.map_or_else(|| choice.begin(), Begin::Sequence);
         let scan = Scan { stream: RAW, subjects: choice.subjects(), begin, headers_only: self.dry_run };
         let mut scanner = scan.start(&self.nats).await?;
-        self.bar = progress(scanner.total());
+        self.bar = out::progress(scanner.total(), "requests");
         while let Some(message) = scanner.next().await? {
             self.bar.inc(1);
-            if choice.is_past(message.stored_at, CLOCKS) {
+            if choice.is_past(message.stored_at) {
                 break;
             }
             match RawEnvelope::read(&message) {
-                Ok(envelope) if choice.fits(&envelope) => self.take(message, envelope).await?,
+                Ok(envelope) if choice.fits(envelope.received_at) => self.take(message, envelope).await?,
                 Ok(_) => {}
                 // The gateway's own, to see whether RAW takes any.
                 Err(_) if message.subject == PROBE => {}
@@ -326,17 +297,6 @@ async fn requests_of(site: &Site, id: &str) -> Result<Vec<Uuid>, CommandError> {
     Ok(requests)
 }
 
-fn progress(total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    // The template is a constant and is used by the tests.
-    if let Ok(style) = ProgressStyle::with_template(PROGRESS) {
-        bar.set_style(style);
-    }
-    bar
-}
-
-const PROGRESS: &str = "{bar:32} {human_pos}/{human_len} requests, {per_sec}, {eta} left";
-
 /// Keeps to a rate over the whole run.
 struct Pace {
     rate: u32,
@@ -364,11 +324,6 @@ fn due(sent: usize, rate: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_progress_bar_can_be_drawn() {
-        assert!(ProgressStyle::with_template(PROGRESS).is_ok());
-    }
 
     #[test]
     fn a_rate_is_kept_from_the_start() {
