@@ -4,6 +4,8 @@
 //! A line is a window, the times of four records, what came one after the other and how it ended, and the tables then.
 //! `A0.2=updated` is record A, read with key 0 by the replay with number 2; `!A` erases A.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking, its helpers too")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 
