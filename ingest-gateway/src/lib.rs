@@ -45,6 +45,7 @@ use runtime::config::{Config, Need, Requirements};
 use runtime::error_chain::Chain;
 use runtime::http_server::{ServerLimits, listen, serve};
 use runtime::nats::Nats;
+use runtime::open_files;
 use runtime::process::{Context, Loaded, Role, StartError};
 use runtime::tasks::Outcome;
 use tokio::sync::watch;
@@ -118,7 +119,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     info!(address = %config.listen, sources = context.config.sources.len(), "listening");
     let gateway = Arc::new(Gateway::new(current.clone(), store, budget.clone(), clock, Arc::clone(&metrics)));
     let limits = ServerLimits {
-        connections: config.max_connections,
+        connections: open_files::connections(config.max_connections),
         header_timeout: config.header_timeout,
         // The rest of the time is for the other tasks to end.
         grace: config.shutdown_grace.mul_f64(0.9),

@@ -4,7 +4,7 @@
 //! [`admin`], [`signals`] and [`tasks`] are its parts. [`nats`], [`topology`], [`provision`] and [`stream_info`] are
 //! the broker; [`publish`], [`group_commit`] and
 //! [`bodies`] go out to it; [`feed`], [`delivery`] and [`worker`] come in from it; [`trim`]
-//! and [`backlog`] keep watch over it. [`objects`] are files, beside all that.
+//! and [`backlog`] keep watch over it. [`objects`] are files, beside all that, and [`open_files`] how many may be open.
 
 pub mod process;
 
@@ -36,6 +36,7 @@ pub mod trim;
 pub mod trimmer;
 
 pub mod objects;
+pub mod open_files;
 
 pub mod backoff;
 pub mod clock;

@@ -78,6 +78,8 @@ pub fn install_logs(config: &Log) -> Result<(), TelemetryError> {
     use tracing_subscriber::util::SubscriberInitExt as _;
     let filter = EnvFilter::try_new(&config.level).map_err(TelemetryError::Filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // It would be told of on the same full disk, by a call that panics when it cannot write.
+    let builder = builder.log_internal_errors(false);
     match config.format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
         LogFormat::Pretty => {

@@ -12,32 +12,61 @@
     reason = "a proof fails by panicking, its helpers too, and tells what it does"
 )]
 
+mod alerts;
 mod arguments;
 mod bounded;
 mod broker;
+mod clock;
+mod configuration;
 mod controls;
+mod failover;
+mod forwarder;
 mod kill_points;
 mod kills;
 mod memory;
+mod memory_limit;
+mod postgres;
+mod postgres_server;
+mod processes;
 mod report;
 mod runner;
 mod scenario;
 mod slow_clients;
+mod small_disk;
 mod trial;
+mod upgrade;
 
 use std::process::ExitCode;
 
 use scenario::Scenario;
+use trial::Sign;
 
 /// Everything there is, in the order in which it is run.
 fn scenarios() -> Vec<Scenario> {
-    [controls::scenarios(), kill_points::scenarios(), kills::scenarios(), broker::scenarios(), bounded::scenarios()]
-        .concat()
+    [
+        controls::scenarios(),
+        kill_points::scenarios(),
+        kills::scenarios(),
+        processes::scenarios(),
+        broker::scenarios(),
+        postgres::scenarios(),
+        failover::scenarios(),
+        clock::scenarios(),
+        upgrade::scenarios(),
+        configuration::scenarios(),
+        bounded::scenarios(),
+    ]
+    .concat()
+}
+
+/// What operators are told by, each with an alert that has to be there.
+fn signs() -> Vec<Sign> {
+    [processes::SIGNS, postgres::SIGNS, clock::SIGNS, upgrade::SIGNS, configuration::SIGNS].concat()
 }
 
 fn main() -> ExitCode {
     match arguments::Arguments::read(std::env::args().skip(1)) {
-        Ok(arguments) => runner::run(&scenarios(), &arguments),
+        Ok(arguments) => runner::run(&scenarios(), &signs(), &arguments),
         Err(answer) => answer,
     }
 }

@@ -9,11 +9,17 @@ use std::time::Instant;
 
 use tests::random::Random;
 
+use crate::alerts;
 use crate::arguments::Arguments;
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
+use crate::trial::Sign;
 
-pub(crate) fn run(scenarios: &[Scenario], arguments: &Arguments) -> ExitCode {
+pub(crate) fn run(scenarios: &[Scenario], signs: &[Sign], arguments: &Arguments) -> ExitCode {
+    alerts::controls();
+    for sign in signs {
+        alerts::covers(sign.alert, sign.metric).unwrap();
+    }
     let meant = |scenario: &&Scenario| {
         let named = arguments.filters.iter().any(|filter| scenario.name.contains(filter.as_str()));
         named || (arguments.filters.is_empty() && (scenario.bounded || arguments.full || arguments.list))

@@ -13,12 +13,15 @@ use tests::mix::Mix;
 use tests::random::Random;
 use tests::scrape::Metrics;
 use tests::{Pipeline, Role, config, eventually};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use crate::alerts;
 use crate::report::Report;
 
 /// Longest wait for the load to get on.
 const PROGRESS: Duration = Duration::from_mins(2);
+/// How long Prometheus waits for an answer.
+const SCRAPE: Duration = Duration::from_secs(10);
 /// Requests that show that it goes on.
 const GOES_ON: u64 = 12;
 
@@ -40,6 +43,13 @@ pub(crate) struct Sign {
     pub(crate) holds: fn(f64) -> bool,
 }
 
+impl Sign {
+    /// A role says that it cannot do its job.
+    pub(crate) const fn not_ready(role: Role) -> Self {
+        Self { alert: "PenstockNotReady", role, metric: "penstock_ready", labels: &[], holds: |ready| ready == 0.0 }
+    }
+}
+
 impl Trial {
     /// The servers by `penstock up`, every role by hand, and writers at work.
     pub(crate) async fn start(mix: Mix, settings: &str, writers: usize, random: &mut Random) -> Self {
@@ -54,9 +64,13 @@ impl Trial {
         writers: usize,
         random: &mut Random,
     ) -> Self {
-        let text = format!("{settings}\n{}", config::with_sources(mix.sources("")));
-        // Large bodies of a long run are kept for as long as their requests.
-        let text = text.replace("bodies = \"256 MiB\"", "bodies = \"4 GiB\"");
+        let pipeline = Self::system(program, &mix, settings).await;
+        Self::of(pipeline, mix, writers, random).await
+    }
+
+    /// The same before anything is sent.
+    pub(crate) async fn system(program: Option<&Path>, mix: &Mix, settings: &str) -> Pipeline {
+        let text = Self::configuration(mix, settings);
         let mut pipeline = Pipeline::by_hand(&text, &Role::ALL).await;
         let store = format!("file://{}", pipeline.up().folder().join("files").display());
         for process in pipeline.role_list() {
@@ -70,7 +84,14 @@ impl Trial {
         for process in pipeline.role_list() {
             process.ready().await;
         }
-        Self::of(pipeline, mix, writers, random).await
+        pipeline
+    }
+
+    /// The configuration that all of these run with.
+    pub(crate) fn configuration(mix: &Mix, settings: &str) -> String {
+        // Large bodies are kept as long as RAW: half an hour of them has to fit.
+        let common = config::COMMON.replace("bodies = \"256 MiB\"", "bodies = \"4 GiB\"");
+        format!("{settings}\n{}", config::with(&common, mix.sources("")))
     }
 
     /// A system that was started otherwise.
@@ -109,6 +130,7 @@ impl Trial {
     /// Waits until the metric of a sign says what its alert is for.
     pub(crate) async fn tells(&self, sign: &Sign, within: Duration) -> String {
         let Sign { alert, role, metric, labels, holds } = *sign;
+        alerts::covers(alert, metric).unwrap();
         let admin = self.pipeline.admin_url(role);
         let value = eventually(within, &format!("{metric} of the {} tells ({alert})", role.name()), async || {
             let metrics = Metrics::of(&admin).await?;
@@ -117,6 +139,21 @@ impl Trial {
         })
         .await;
         format!("`{metric}` = {value:.0}: {alert}")
+    }
+
+    /// Fails unless a counter has moved: what tells where nothing is away for long enough for an alert.
+    pub(crate) async fn counted(&self, role: Role, metric: &str) -> String {
+        let value = self.pipeline.scrape(role).await.sum(metric, &[]).unwrap_or_default();
+        assert!(value > 0.0, "{metric} of the {} has not moved", role.name());
+        format!("`{metric}` = {value:.0}; over before an alert")
+    }
+
+    /// Fails unless Prometheus would have no answer from this admin address: its own `up` is 0 then, and an alert on it.
+    pub(crate) async fn silent(&self, admin: &str, alert: &'static str) -> String {
+        alerts::covers(alert, "up").unwrap();
+        let answer = timeout(SCRAPE, Metrics::of(admin)).await;
+        assert!(!matches!(answer, Ok(Ok(_))), "{admin} answers, so {alert} tells nothing");
+        format!("`up` = 0: {alert}")
     }
 
     /// Ends the load, waits until everything has settled, and compares. Panics where a promise is broken.

@@ -19,32 +19,82 @@ pub fn penstock_with_kill_points() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let built = cargo_build(&["--features", "penstock/kill-points"]);
-        let kept = built.with_file_name("penstock-kill-points");
-        // One that runs cannot be written to, but can be replaced.
-        std::fs::remove_file(&kept).ok();
-        std::fs::copy(&built, &kept).expect("a copy of the binary");
+        let kept = keep(&built, built.with_file_name("penstock-kill-points"));
         // The other one takes its place back.
         cargo_build(&[]);
         kept
     })
 }
 
+/// A binary of the version before this one: of the last commit but one that changed a stage.
+pub fn previous() -> PathBuf {
+    let crates = ["proto", "runtime", "providers", "ingest-gateway", "normalizer", "dedup-worker", "persister"];
+    let mut log = Command::new("git");
+    let output = log.args(["log", "-2", "--format=%H", "--"]).args(crates).current_dir(root()).output().expect("git");
+    let commits = String::from_utf8_lossy(&output.stdout).into_owned();
+    let commit =
+        commits.lines().nth(1).expect("the version before this is built from the history: clone the repository");
+    version("previous", commit, |_| {})
+}
+
+/// A binary of the last commit with another line in a file.
+pub fn with_another_line(name: &str, file: &str, from: &str, to: &str) -> PathBuf {
+    version(name, "HEAD", |sources| {
+        let path = sources.join(file);
+        let text = std::fs::read_to_string(&path).expect("the file of the line");
+        assert!(text.contains(from), "{file} has no line {from}");
+        std::fs::write(&path, text.replace(from, to)).expect("the file is written");
+    })
+}
+
+/// Builds what was committed then, with a change, beside this and with the same libraries.
+fn version(name: &str, commit: &str, change: impl FnOnce(&Path)) -> PathBuf {
+    let (profile, target) = folders();
+    let sources = target.join("versions").join(name);
+    std::fs::create_dir_all(&sources).expect("a folder for the sources");
+    let unpack = format!("git archive {commit} | tar -x -C '{}'", sources.display());
+    let unpacked = Command::new("sh").args(["-c", &unpack]).current_dir(root()).status().expect("sh");
+    assert!(unpacked.success(), "{unpack}");
+    change(&sources);
+    let kept = keep(&cargo_build_in(&sources, &[]), profile.join(format!("penstock-{name}")));
+    cargo_build(&[]);
+    kept
+}
+
+/// A copy that the next build does not replace.
+fn keep(built: &Path, kept: PathBuf) -> PathBuf {
+    // One that runs cannot be written to, but can be replaced.
+    std::fs::remove_file(&kept).ok();
+    std::fs::copy(built, &kept).expect("a copy of the binary");
+    kept
+}
+
 fn build() -> PathBuf {
     cargo_build(&[])
 }
 
-fn cargo_build(more: &[&str]) -> PathBuf {
+/// The folder of the profile, and that of all.
+fn folders() -> (PathBuf, PathBuf) {
     // target/<profile>/deps/<this test>
     let this = std::env::current_exe().expect("this program's own path");
     let profile = this.ancestors().nth(2).expect("a test is built into <target>/<profile>/deps");
     let target = profile.parent().expect("a profile's folder is in the target folder");
+    (profile.to_owned(), target.to_owned())
+}
+
+fn cargo_build(more: &[&str]) -> PathBuf {
+    cargo_build_in(root(), more)
+}
+
+fn cargo_build_in(sources: &Path, more: &[&str]) -> PathBuf {
+    let (profile, target) = folders();
     let name = match profile.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(name) => name,
     };
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--workspace", "--bin", "penstock", "--profile", name, "--target-dir"]);
-    cargo.arg(target).args(more).current_dir(root());
+    cargo.arg(target).args(more).current_dir(sources);
     // What `cargo test` tells a test of its package is not for another build: some build scripts (ring's) look at it, and
     // half of the dependencies would be compiled anew.
     for (name, _) in std::env::vars_os() {

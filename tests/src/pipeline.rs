@@ -137,11 +137,26 @@ impl Pipeline {
         }
     }
 
+    /// From here on the tables are in another database, which commands and roles reach by `through` and this test by
+    /// `directly`. Roles that run learn of it at their next start.
+    pub async fn move_to(&mut self, through: &str, directly: &str) {
+        through.clone_into(&mut self.run.postgres_url);
+        self.database = Database::new(directly);
+        self.command(&["migrate"]).await;
+        for process in self.role_list() {
+            process.set("PENSTOCK__POSTGRES__URL", Some(through));
+        }
+    }
+
     /// Starts a process of a role beside those that this test runs by hand, and waits until it is ready.
     pub async fn start_role(&mut self, role: Role) {
         let (config, logs, servers) = (self.config.clone(), self.logs(), self.environment());
         let number = self.role_list().len();
-        let mut process = RoleProcess::start(role, number, &config, &logs, &servers);
+        let first = self.role_list().iter().find(|process| process.role == role);
+        let mut process = match first {
+            Some(first) => first.beside(number, &logs),
+            None => RoleProcess::start(role, number, &config, &logs, &servers),
+        };
         process.ready().await;
         self.role_list().push(process);
     }

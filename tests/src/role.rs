@@ -51,6 +51,7 @@ pub struct RoleProcess {
     listen: String,
     admin: String,
     program: PathBuf,
+    before: Option<String>,
     environment: Vec<(String, String)>,
     config: PathBuf,
     log: PathBuf,
@@ -60,25 +61,53 @@ pub struct RoleProcess {
 impl RoleProcess {
     /// Starts one. `number` tells it from others of its role.
     pub fn start(role: Role, number: usize, config: &Path, logs: &Path, servers: &[(String, String)]) -> Self {
-        let (listen, admin) = (ports::free_address(), ports::free_address());
-        let section = role.name().to_uppercase();
-        let mut environment = servers.to_vec();
-        environment.push((format!("PENSTOCK__{section}__ADMIN"), admin.clone()));
-        if role == Role::Gateway {
-            environment.push(("PENSTOCK__GATEWAY__LISTEN".to_owned(), listen.clone()));
+        Self::new(role, config, servers).placed(number, logs)
+    }
+
+    /// Starts another one of its role, with the same program and environment.
+    #[must_use]
+    pub fn beside(&self, number: usize, logs: &Path) -> Self {
+        let like = Self::new(self.role, &self.config, &self.environment);
+        Self { program: self.program.clone(), before: self.before.clone(), ..like }.placed(number, logs)
+    }
+
+    fn new(role: Role, config: &Path, environment: &[(String, String)]) -> Self {
+        Self {
+            role,
+            name: String::new(),
+            listen: String::new(),
+            admin: String::new(),
+            program: binary::penstock().to_owned(),
+            before: None,
+            environment: environment.to_vec(),
+            config: config.to_owned(),
+            log: PathBuf::new(),
+            child: None,
         }
-        let name = format!("{}-{number}", role.name());
-        let log = logs.join(format!("{name}.log"));
-        let program = binary::penstock().to_owned();
-        let config = config.to_owned();
-        let mut process = Self { role, name, listen, admin, program, environment, config, log, child: None };
-        process.start_again();
-        process
+    }
+
+    /// Gives it a name, a log and ports of its own, and starts it.
+    fn placed(mut self, number: usize, logs: &Path) -> Self {
+        self.name = format!("{}-{number}", self.role.name());
+        self.log = logs.join(format!("{}.log", self.name));
+        (self.listen, self.admin) = (ports::free_address(), ports::free_address());
+        let (listen, admin) = (self.listen.clone(), self.admin.clone());
+        self.set(&format!("PENSTOCK__{}__ADMIN", self.role.name().to_uppercase()), Some(&admin));
+        if self.role == Role::Gateway {
+            self.set("PENSTOCK__GATEWAY__LISTEN", Some(&listen));
+        }
+        self.start_again();
+        self
     }
 
     /// From its next start on it is this program.
     pub fn becomes(&mut self, program: &Path) {
         program.clone_into(&mut self.program);
+    }
+
+    /// From its next start on a shell does this first, and becomes the program then: limits, redirections.
+    pub fn after(&mut self, script: Option<&str>) {
+        self.before = script.map(ToOwned::to_owned);
     }
 
     /// From its next start on a variable of its environment is this; or is not there.
@@ -92,7 +121,13 @@ impl RoleProcess {
         if self.child.is_some() {
             return;
         }
-        let mut command = Command::new(&self.program);
+        let mut command = if let Some(before) = &self.before {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("{before}\nexec \"$0\" \"$@\"")).arg(&self.program);
+            shell
+        } else {
+            Command::new(&self.program)
+        };
         command.arg(self.role.name()).arg("--config").arg(&self.config).envs(self.environment.iter().cloned());
         self.child = Some(Child::start(&self.name, &mut command, &self.log, Signal::SIGKILL));
     }

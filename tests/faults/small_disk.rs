@@ -1,0 +1,47 @@
+//! A disk of a few megabytes, in memory. Mounting one takes root.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// It, while it is mounted.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one of so many megabytes at this path.
+    pub(crate) fn mount(path: &Path, megabytes: u32) -> Self {
+        std::fs::create_dir(path).expect("a folder to mount at");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"]).arg(path));
+        Self(path.to_owned())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file until there is no room for more.
+    pub(crate) fn fill(&self) {
+        let mut file = File::create(self.0.join("filler")).expect("a file");
+        let page = [0; 4096];
+        // Others write, too: how much is left is not known beforehand.
+        while file.write_all(&page).is_ok() {}
+    }
+
+    /// Removes that file.
+    pub(crate) fn free(&self) {
+        std::fs::remove_file(self.0.join("filler")).expect("it was filled");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: what was killed on it may not be gone yet.
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("it can be run");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
