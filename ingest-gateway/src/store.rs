@@ -25,8 +25,8 @@ const LOOK: Duration = Duration::from_millis(25);
 /// Why a request is not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The streams have not been found to be what they must be; nothing is trusted to them before.
-    #[error("the streams have not been looked at yet")]
+    /// The streams were not found to be what they must be; nothing is trusted to them.
+    #[error("the streams are not known to be as they must be")]
     Unknown,
     /// There is no connection.
     #[error("there is no connection to NATS")]
