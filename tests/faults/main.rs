@@ -14,12 +14,16 @@
 
 mod arguments;
 mod broker;
+mod cluster;
 mod controls;
+mod full;
 mod kill_points;
 mod kills;
+mod network;
 mod report;
 mod runner;
 mod scenario;
+mod streams;
 mod trial;
 
 use std::process::ExitCode;
@@ -28,7 +32,17 @@ use scenario::Scenario;
 
 /// Everything there is, in the order in which it is run.
 fn scenarios() -> Vec<Scenario> {
-    [controls::scenarios(), kill_points::scenarios(), kills::scenarios(), broker::scenarios()].concat()
+    let areas = [
+        controls::scenarios,
+        kill_points::scenarios,
+        kills::scenarios,
+        broker::scenarios,
+        streams::scenarios,
+        full::scenarios,
+        cluster::scenarios,
+        network::scenarios,
+    ];
+    areas.iter().flat_map(|scenarios| scenarios()).collect()
 }
 
 fn main() -> ExitCode {

@@ -2,6 +2,7 @@
 //!
 //! Its ports stay the same over restarts, as a service's do.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub struct RoleProcess {
     listen: String,
     admin: String,
     program: PathBuf,
+    /// Words before the program.
+    before: Vec<String>,
     environment: Vec<(String, String)>,
     config: PathBuf,
     log: PathBuf,
@@ -71,7 +74,8 @@ impl RoleProcess {
         let log = logs.join(format!("{name}.log"));
         let program = binary::penstock().to_owned();
         let config = config.to_owned();
-        let mut process = Self { role, name, listen, admin, program, environment, config, log, child: None };
+        let before = Vec::new();
+        let mut process = Self { role, name, listen, admin, program, before, environment, config, log, child: None };
         process.start_again();
         process
     }
@@ -79,6 +83,20 @@ impl RoleProcess {
     /// From its next start on it is this program.
     pub fn becomes(&mut self, program: &Path) {
         program.clone_into(&mut self.program);
+    }
+
+    /// From its next start on it is in another network, with this address; `before` is what takes a command there.
+    pub fn moves(&mut self, before: Vec<String>, address: &str) {
+        self.before = before;
+        for place in [&mut self.listen, &mut self.admin] {
+            let port = place.rsplit_once(':').map(|(_, port)| port.to_owned()).expect("a port");
+            *place = format!("{address}:{port}");
+        }
+        let (admin, listen) = (self.admin.clone(), self.listen.clone());
+        self.set(&format!("PENSTOCK__{}__ADMIN", self.role.name().to_uppercase()), Some(&admin));
+        if self.role == Role::Gateway {
+            self.set("PENSTOCK__GATEWAY__LISTEN", Some(&listen));
+        }
     }
 
     /// From its next start on a variable of its environment is this; or is not there.
@@ -92,8 +110,14 @@ impl RoleProcess {
         if self.child.is_some() {
             return;
         }
-        let mut command = Command::new(&self.program);
-        command.arg(self.role.name()).arg("--config").arg(&self.config).envs(self.environment.iter().cloned());
+        let mut words = self.before.iter().map(OsStr::new).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("the program at least"));
+        command
+            .args(words)
+            .arg(self.role.name())
+            .arg("--config")
+            .arg(&self.config)
+            .envs(self.environment.iter().cloned());
         self.child = Some(Child::start(&self.name, &mut command, &self.log, Signal::SIGKILL));
     }
 
