@@ -53,6 +53,11 @@ impl Pulse {
         self.refused.fetch_max(bytes.max(1), Ordering::Relaxed);
     }
 
+    /// Whether `RAW` is known to be full.
+    pub fn is_full(&self) -> bool {
+        self.refused.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether an acknowledgement is fresh enough to believe that the next message will have one.
     pub fn is_fresh(&self, now: Instant) -> bool {
         self.age(now).is_some_and(|age| age <= FRESH)
@@ -138,7 +143,8 @@ mod tests {
         pulse.acknowledged(999, start);
         assert!(pulse.verdict(start).unwrap_err().contains("full"));
         assert_eq!(pulse.probe(start), Some(1000));
+        assert!(pulse.is_full());
         pulse.acknowledged(1000, start);
-        assert!(pulse.verdict(start).is_ok());
+        assert!(pulse.verdict(start).is_ok() && !pulse.is_full());
     }
 }

@@ -21,6 +21,8 @@ const SOON: Duration = Duration::from_mins(1);
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// RAW is looked at once a minute.
 const TOLD: Duration = Duration::from_secs(90);
+/// The age that is told, and a little.
+const OLD: Duration = Duration::from_mins(4);
 
 const RAW_IS_FULL: Sign = Sign {
     alert: "PenstockStreamFull",
@@ -32,9 +34,9 @@ const RAW_IS_FULL: Sign = Sign {
 const WAITS: Sign = Sign {
     alert: "PenstockBacklogOld",
     role: Role::Dedup,
-    metric: "penstock_publish_waits_total",
-    labels: &[],
-    holds: |waits| waits > 3.0,
+    metric: "penstock_backlog_age_seconds",
+    labels: &[("stage", "dedup")],
+    holds: |age| age > 120.0,
 };
 const REFUSES: Sign = Sign {
     alert: "PenstockIntakeRefuses",
@@ -88,7 +90,7 @@ async fn unique(mut run: Run) -> Report {
     let mut trial = Trial::start(Mix::of_everything(), "", WRITERS, &mut run.random).await;
     trial.pipeline.role(Role::Persister).stop(SOON).await;
     leave(&trial.pipeline, "UNIQUE", 100_000).await;
-    let told = trial.tells(&WAITS, TOLD).await;
+    let told = trial.tells(&WAITS, OLD).await;
     trial.goes_on().await;
     trial.pipeline.role(Role::Persister).start_again();
     let healed = trial.healed().await;
@@ -96,7 +98,7 @@ async fn unique(mut run: Run) -> Report {
     let begun = Instant::now();
     let draining = eventually(Duration::from_mins(8), "dedup goes on", async || {
         let info = trial.pipeline.broker.consumer("CANONICAL", "dedup").await?;
-        let waits = info["num_pending"].as_u64().unwrap_or(u64::MAX);
+        let waits: u64 = ["num_pending", "num_ack_pending"].iter().filter_map(|kind| info[kind].as_u64()).sum();
         if waits < 50 { Ok(begun.elapsed()) } else { Err(format!("{waits} wait")) }
     })
     .await;

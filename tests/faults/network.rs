@@ -73,7 +73,7 @@ async fn between(trial: &mut Trial, roles: &[Role], variable: &str) -> Proxy {
 }
 
 async fn partition(mut run: Run, roles: &[Role], variable: &str) -> Report {
-    let mut trial = Trial::start(Mix::of_everything(), "", WRITERS, &mut run.random).await;
+    let mut trial = Trial::start(Mix::of_small_ones(), "", WRITERS, &mut run.random).await;
     let proxy = between(&mut trial, roles, variable).await;
     let (mut longest, mut told) = (Duration::ZERO, String::new());
     for close in [Proxy::there, Proxy::back, Proxy::both] {

@@ -137,7 +137,7 @@ async fn ids_forgotten(mut run: Run) -> Report {
 }
 
 async fn redelivery_storm(mut run: Run) -> Report {
-    let mix = Mix::of_everything();
+    let mix = Mix::of_small_ones();
     let mut pipeline = Pipeline::by_hand(&config::with_sources(mix.sources("")), &Role::ALL).await;
     // Two, so that what one has in hand is delivered to the other as well.
     pipeline.start_role(Role::Persister).await;
