@@ -134,6 +134,9 @@ async fn passwords_changed(mut run: Run) -> Report {
     }
     nats.signal(Signal::SIGHUP);
     let told = trial.tells(&GATEWAY_NOT_READY, TOLD).await;
+    let before = trial.accepted();
+    sleep(run.length(Duration::from_secs(5), Duration::from_secs(20))).await;
+    assert_eq!(trial.accepted(), before, "with the old passwords nothing is stored");
     let begun = Instant::now();
     for role in Role::ALL {
         std::fs::write(file(role), nats.url_of(role.name(), "pnew")).unwrap();
