@@ -19,7 +19,7 @@ use runtime::nats::Nats;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, CANONICAL, DLQ, DUPLICATES, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
-use runtime::{backlog, process, trimmer, worker};
+use runtime::{backlog, process, stream_watch, trimmer, worker};
 
 use crate::decide::Claims;
 use crate::metrics::Metrics;
@@ -27,6 +27,8 @@ use crate::stage::Dedup;
 
 /// The durable consumer on [`CANONICAL`].
 const CONSUMER: &str = "dedup";
+/// What this role rests on.
+const STREAMS: [&str; 5] = [CANONICAL, UNIQUE, DUPLICATES, DLQ, BODIES];
 /// How long one publish may wait for its acknowledgement.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -52,7 +54,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let Config { nats: nats_config, dedup: config, .. } = &context.config;
     let streams = context.health.dependency("streams");
     let nats = Nats::connect(nats_config, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
-    nats.check_until_known(&[CANONICAL, UNIQUE, DUPLICATES, DLQ, BODIES], &[(CANONICAL, CONSUMER)], &streams).await?;
+    nats.check_until_known(&STREAMS, &[(CANONICAL, CONSUMER)], &streams).await?;
 
     let metrics = Arc::new(Metrics::new(&context.config));
     let claims = Claims::of(config);
@@ -67,6 +69,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     context.tasks.spawn("reload", reload);
     let backlog = backlog::run(nats.clone(), ROLE.name, vec![(CANONICAL, CONSUMER)], context.shutdown.clone());
     context.tasks.spawn("backlog", backlog);
+    let consumers = vec![(CANONICAL, CONSUMER)];
+    let watch = stream_watch::run(nats.clone(), STREAMS.to_vec(), consumers, streams, context.shutdown.clone());
+    context.tasks.spawn("streams", watch);
     let retention = Retention {
         stream: CANONICAL,
         keep: KeepFor::Age(Duration::ZERO),

@@ -94,6 +94,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let config = context.config.gateway.clone();
     let nats_health = context.health.dependency("nats");
     let (raw, time) = (context.health.dependency("raw"), context.health.dependency("clock"));
+    let streams = context.health.dependency("streams");
     let nats = Nats::connect(&context.config.nats, ROLE.name, config.publish_timeout, nats_health).await?;
     let (state, current) = watch::channel(Arc::new(State::build(&context.config, None)?));
 
@@ -110,6 +111,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
         metrics: Arc::clone(&metrics),
         raw,
         time,
+        streams,
     };
     if let Ok(looked) = tokio::time::timeout(FIRST_LOOK, prober.check()).await {
         looked?;

@@ -8,6 +8,7 @@ use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use providers::Flaw;
+use runtime::stream_watch;
 
 use crate::sources::Source;
 
@@ -193,6 +194,8 @@ pub struct GatewayMetrics {
     pub clock_ahead: Gauge,
     /// Probes published because no request was.
     pub probes: Counter,
+    /// What is not as it must be with the streams.
+    pub stream_faults: Gauge,
     /// What was asked of providers.
     pub fetches: Fetches,
 }
@@ -266,6 +269,7 @@ impl GatewayMetrics {
             clock_corrected: counter!("penstock_gateway_clock_corrected_total"),
             clock_ahead: gauge!("penstock_gateway_clock_ahead_seconds"),
             probes: counter!("penstock_gateway_probes_total"),
+            stream_faults: stream_watch::faults_gauge(),
             fetches: Fetches::new(),
         }
     }

@@ -13,6 +13,7 @@ use runtime::health::Dependency;
 use runtime::nats::Nats;
 use runtime::provision::ProvisionError;
 use runtime::stream_info::broker_millis;
+use runtime::stream_watch;
 use runtime::tasks::Outcome;
 use runtime::topology::{BODIES, HELD, RAW};
 use tokio_util::sync::CancellationToken;
@@ -49,11 +50,20 @@ pub struct Prober {
     pub raw: Dependency,
     /// Told how the clock is.
     pub time: Dependency,
+    /// Told how the streams are.
+    pub streams: Dependency,
 }
 
+/// What a request rests on.
+const STREAMS: [&str; 3] = [RAW, BODIES, HELD];
+
 impl Prober {
-    /// Looks until shutdown. Streams that are not what they must be end it with an error, and the process with it.
+    /// Looks until shutdown. Streams that are not what they must be when they are first looked at end it with an error,
+    /// and the process with it. Later they are somebody's mistake while requests come in: those hear 503 until it is
+    /// mended, because what a changed stream takes in may be lost.
     pub async fn run(self, shutdown: CancellationToken) -> Outcome {
+        let mut streams_looked_at = Instant::now();
+        let mut trusted = self.pulse.is_sound();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut clock_asked: Option<Instant> = None;
@@ -62,8 +72,12 @@ impl Prober {
                 () = shutdown.cancelled() => return Ok(()),
                 _ = tick.tick() => {}
             }
-            if !self.pulse.is_sound() {
+            if !trusted {
                 self.check().await?;
+                trusted = self.pulse.is_sound();
+            } else if !self.pulse.is_sound() || streams_looked_at.elapsed() >= stream_watch::EVERY {
+                streams_looked_at = Instant::now();
+                self.look_again().await;
             }
             if self.pulse.is_sound() {
                 let is_due = clock_asked.is_none_or(|asked| asked.elapsed() >= CLOCK_EVERY);
@@ -82,15 +96,33 @@ impl Prober {
     /// Looks at the streams and compares the clocks: requests are stored after both. What the broker cannot be asked now
     /// is asked again at the next tick.
     pub async fn check(&self) -> Result<(), ProvisionError> {
-        match self.nats.check_streams(&[RAW, BODIES, HELD]).await {
+        match self.nats.check_streams(&STREAMS).await {
             Ok(()) => {
-                self.pulse.set_sound();
+                self.pulse.set_sound(true);
+                self.metrics.stream_faults.set(0.0);
+                self.streams.ok("as they must be");
                 self.ask_clock().await;
             }
             Err(ProvisionError::Looking(error)) => debug!(error = %Chain(&error), "could not look at the streams"),
             Err(wrong) => return Err(wrong),
         }
         Ok(())
+    }
+
+    /// Looks at streams that were what they must be. What the broker cannot be asked now stays as it was.
+    async fn look_again(&self) {
+        match self.nats.changed_for_the_worse(&STREAMS, &[]).await {
+            Err(error) => debug!(error = %Chain(&error), "could not look at the streams"),
+            Ok(faults) => {
+                self.pulse.set_sound(faults.is_empty());
+                self.metrics.stream_faults.set(f64::from(u32::try_from(faults.len()).unwrap_or(u32::MAX)));
+                if faults.is_empty() {
+                    self.streams.ok("as they must be");
+                } else {
+                    self.streams.failed(stream_watch::advice(&faults));
+                }
+            }
+        }
     }
 
     async fn probe(&self) {

@@ -28,9 +28,9 @@ impl Pulse {
         Self { start, acknowledged: AtomicU64::new(0), refused: AtomicUsize::new(0), sound: AtomicBool::new(false) }
     }
 
-    /// The streams are what they must be: from here on something may be stored.
-    pub fn set_sound(&self) {
-        self.sound.store(true, Ordering::Release);
+    /// The streams are what they must be, and something may be stored from here on; or they are not.
+    pub fn set_sound(&self, sound: bool) {
+        self.sound.store(sound, Ordering::Release);
     }
 
     /// Whether the streams were found to be what they must be.
@@ -53,6 +53,11 @@ impl Pulse {
         self.refused.fetch_max(bytes.max(1), Ordering::Relaxed);
     }
 
+    /// Whether `RAW` is known to be full.
+    pub fn is_full(&self) -> bool {
+        self.refused.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether an acknowledgement is fresh enough to believe that the next message will have one.
     pub fn is_fresh(&self, now: Instant) -> bool {
         self.age(now).is_some_and(|age| age <= FRESH)
@@ -61,7 +66,7 @@ impl Pulse {
     /// Whether `RAW` takes messages; the error says why not.
     pub fn verdict(&self, now: Instant) -> Result<String, String> {
         if !self.is_sound() {
-            return Err("the streams have not been looked at yet".into());
+            return Err("the streams are not known to be as they must be".into());
         }
         match self.refused.load(Ordering::Relaxed) {
             0 => {}
@@ -101,8 +106,8 @@ mod tests {
         let start = Instant::now();
         let pulse = Pulse::new(start);
         pulse.acknowledged(10, start);
-        assert!(pulse.verdict(start).unwrap_err().contains("looked at"));
-        pulse.set_sound();
+        assert!(pulse.verdict(start).unwrap_err().contains("not known"));
+        pulse.set_sound(true);
         assert!(pulse.verdict(start).is_ok());
         assert!(pulse.verdict(after(start, 5000)).is_ok());
         assert!(pulse.verdict(after(start, 5001)).is_err());
@@ -114,7 +119,7 @@ mod tests {
     fn nothing_is_ready_before_the_first_acknowledgement() {
         let start = Instant::now();
         let pulse = Pulse::new(start);
-        pulse.set_sound();
+        pulse.set_sound(true);
         assert!(pulse.verdict(start).is_err());
         assert_eq!(pulse.probe(start), Some(0));
     }
@@ -132,13 +137,14 @@ mod tests {
     fn a_full_stream_is_not_ready_because_it_still_takes_small_messages() {
         let start = Instant::now();
         let pulse = Pulse::new(start);
-        pulse.set_sound();
+        pulse.set_sound(true);
         pulse.full(1000);
         pulse.full(10);
         pulse.acknowledged(999, start);
         assert!(pulse.verdict(start).unwrap_err().contains("full"));
         assert_eq!(pulse.probe(start), Some(1000));
+        assert!(pulse.is_full());
         pulse.acknowledged(1000, start);
-        assert!(pulse.verdict(start).is_ok());
+        assert!(pulse.verdict(start).is_ok() && !pulse.is_full());
     }
 }

@@ -22,11 +22,14 @@ use crate::pulse::Pulse;
 /// How often a lost connection is looked at while a request waits for it.
 const LOOK: Duration = Duration::from_millis(25);
 
+/// What a message that refers to its body counts as, which is all in its headers.
+const REFERRING: usize = 4 * 1024;
+
 /// Why a request is not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The streams have not been found to be what they must be; nothing is trusted to them before.
-    #[error("the streams have not been looked at yet")]
+    /// The streams were not found to be what they must be; nothing is trusted to them.
+    #[error("the streams are not known to be as they must be")]
     Unknown,
     /// There is no connection.
     #[error("there is no connection to NATS")]
@@ -66,7 +69,13 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let deadline = Instant::now() + limit;
         self.connected(deadline).await?;
-        let payload = if body.len() > INLINE {
+        let is_large = body.len() > INLINE;
+        let payload = if is_large {
+            // Each try of its sender would leave a body behind that nothing refers to, until BODIES is full as well: then
+            // the normalizer cannot go on, and RAW stays full.
+            if self.pulse.is_full() {
+                return Err(StoreError::Message(PublishError::Full("RAW has refused what came before".into())));
+            }
             let reference = BodyRef::of(&body);
             let BodyRef { chunks, size, hash } = reference;
             let payload = Payload { id: envelope.id, chunks, size, hash };
@@ -77,7 +86,7 @@ impl Store {
         } else {
             body
         };
-        let bytes = payload.len();
+        let bytes = if is_large { REFERRING } else { payload.len() };
         let published = match &self.group {
             Some(group) => match message(subject, &envelope, &payload) {
                 Some(message) => group.publish(message, deadline).await.map(|published| published.sequence),

@@ -22,7 +22,7 @@ use runtime::objects::Objects;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, CANONICAL, DLQ, DUPLICATES, HELD, RAW, REPLAY, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
-use runtime::{backlog, process, trimmer, worker};
+use runtime::{backlog, process, stream_watch, trimmer, worker};
 
 use crate::files::Files;
 use crate::metrics::Metrics;
@@ -38,6 +38,8 @@ const CONSUMERS: [(&str, &str); 6] = [
     (RAW, "normalizer-webhook"),
     (REPLAY, "normalizer-replay"),
 ];
+/// What this role rests on.
+const STREAMS: [&str; 5] = [RAW, REPLAY, CANONICAL, DLQ, BODIES];
 /// How long one publish may wait for its acknowledgement.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -69,7 +71,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let config = context.config.clone();
     let streams = context.health.dependency("streams");
     let nats = Nats::connect(&config.nats, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
-    nats.check_until_known(&[RAW, REPLAY, CANONICAL, DLQ, BODIES], &CONSUMERS, &streams).await?;
+    nats.check_until_known(&STREAMS, &CONSUMERS, &streams).await?;
 
     let metrics = Arc::new(Metrics::new(&config));
     let files = Objects::open(&config.attachments)?
@@ -99,6 +101,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     context.tasks.spawn("reload", reload);
     let backlog = backlog::run(nats.clone(), ROLE.name, CONSUMERS.to_vec(), context.shutdown.clone());
     context.tasks.spawn("backlog", backlog);
+    let watch =
+        stream_watch::run(nats.clone(), STREAMS.to_vec(), CONSUMERS.to_vec(), streams, context.shutdown.clone());
+    context.tasks.spawn("streams", watch);
     for retention in retentions(&config) {
         context.tasks.spawn("trim", trimmer::run(nats.clone(), retention, context.shutdown.clone()));
     }

@@ -13,7 +13,7 @@ use runtime::objects::Objects;
 use runtime::process::{Context, Role, StartError};
 use runtime::topology::{BODIES, DLQ, DUPLICATES, UNIQUE};
 use runtime::trimmer::{KeepFor, Retention};
-use runtime::{backlog, backoff::Backoff, process, trimmer, worker};
+use runtime::{backlog, backoff::Backoff, process, stream_watch, trimmer, worker};
 use secrecy::ExposeSecret as _;
 use tracing::warn;
 
@@ -29,6 +29,9 @@ use crate::store::{Store, StoreError};
 const UNIQUES: (&str, &str) = (UNIQUE, "persister");
 const REPEATS: (&str, &str) = (DUPLICATES, "persister-duplicates");
 const LETTERS: (&str, &str) = (DLQ, "persister-dead-letters");
+/// What this role rests on.
+const STREAMS: [&str; 4] = [UNIQUE, DUPLICATES, DLQ, BODIES];
+const CONSUMERS: [(&str, &str); 3] = [UNIQUES, REPEATS, LETTERS];
 /// How long one publish may wait for its acknowledgement.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -57,7 +60,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let store = Arc::new(Store::connect(url, config.postgres.max_connections).await?);
     let streams = context.health.dependency("streams");
     let nats = Nats::connect(&config.nats, ROLE.name, PUBLISH_TIMEOUT, context.health.dependency("nats")).await?;
-    nats.check_until_known(&[UNIQUE, DUPLICATES, DLQ, BODIES], &[UNIQUES, REPEATS, LETTERS], &streams).await?;
+    nats.check_until_known(&STREAMS, &CONSUMERS, &streams).await?;
     check_schema_until_known(&store, &database).await?;
     // One teller each: what one of them says must not hide what another has to say.
     let [records, dead_letters] = ["records", "dead-letters"].map(|name| context.health.dependency(name));
@@ -100,6 +103,9 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     context.tasks.spawn("reload", reload);
     let backlog = backlog::run(nats.clone(), ROLE.name, vec![UNIQUES, REPEATS], context.shutdown.clone());
     context.tasks.spawn("backlog", backlog);
+    let watch =
+        stream_watch::run(nats.clone(), STREAMS.to_vec(), CONSUMERS.to_vec(), streams, context.shutdown.clone());
+    context.tasks.spawn("streams", watch);
     for retention in retentions(&config) {
         context.tasks.spawn("trim", trimmer::run(nats.clone(), retention, context.shutdown.clone()));
     }

@@ -57,6 +57,7 @@ pub struct Feed {
     batch: Vec<Delivery>,
     backoff: Backoff,
     restarts: Counter,
+    redelivered: Counter,
 }
 
 impl std::fmt::Debug for Feed {
@@ -83,6 +84,7 @@ impl Feed {
         limits: BatchLimits,
         health: Dependency,
     ) -> Self {
+        describe_counter!("penstock_redelivered_total", "Messages that a consumer was given not for the first time.");
         describe_counter!("penstock_feed_restarts_total", "Times a consumer had to be asked anew for its messages.");
         Self {
             nats,
@@ -95,6 +97,7 @@ impl Feed {
             batch: Vec::new(),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
             restarts: counter!("penstock_feed_restarts_total", "consumer" => consumer),
+            redelivered: counter!("penstock_redelivered_total", "consumer" => consumer),
         }
     }
 
@@ -142,7 +145,10 @@ impl Feed {
             let sent_over = *sent_over;
             match timeout(LOOK, pull.next()).await {
                 Ok(Some(Ok(message))) => match Delivery::new(message) {
-                    Ok(delivery) => self.batch.push(delivery),
+                    Ok(delivery) => {
+                        self.redelivered.increment(u64::from(delivery.info().delivered > 1));
+                        self.batch.push(delivery);
+                    }
                     Err(error) => return self.failed(&error.to_string()).await,
                 },
                 Ok(Some(Err(error))) => {
@@ -165,6 +171,7 @@ impl Feed {
             }
         }
         self.backoff.reset();
+        self.nats.answered();
         self.health.ok(format!("reading {}/{}", self.stream, self.consumer));
     }
 
@@ -194,6 +201,7 @@ impl Feed {
         self.restarts.increment(1);
         warn!(stream = self.stream, consumer = self.consumer, error, "reading from the consumer anew");
         self.health.failed(format!("could not read {}/{}: {error}", self.stream, self.consumer));
+        self.nats.nobody_there().await;
         if self.batch.is_empty() {
             sleep(self.backoff.wait()).await;
         }

@@ -1,7 +1,7 @@
 //! What every process shares, and nothing about messages.
 //!
 //! Read in this order: [`process`] is what happens around a role's own work; [`config`], [`telemetry`], [`health`],
-//! [`admin`], [`signals`] and [`tasks`] are its parts. [`nats`], [`topology`], [`provision`] and [`stream_info`] are
+//! [`admin`], [`signals`] and [`tasks`] are its parts. [`nats`], [`topology`], [`provision`], [`stream_info`] and [`stream_watch`] are
 //! the broker; [`publish`], [`group_commit`] and
 //! [`bodies`] go out to it; [`feed`], [`delivery`] and [`worker`] come in from it; [`trim`]
 //! and [`backlog`] keep watch over it. [`objects`] are files, beside all that, and [`open_files`] how many may be open.
@@ -21,6 +21,7 @@ pub mod nats;
 mod properties;
 pub mod provision;
 pub mod stream_info;
+pub mod stream_watch;
 pub mod topology;
 
 pub mod bodies;

@@ -1,20 +1,27 @@
 //! The connection to NATS: found frozen within seconds, and never the reason why a process cannot start.
 //!
 //! The library's defaults need up to three minutes to notice a frozen server. Here pings go out every two seconds, and
-//! publishes that time out one after the other force a new connection, to another server where there is one.
+//! publishes that time out one after the other force a new connection. A new connection goes to the next server of the
+//! cluster: the one before is frozen, gone, or cut off from the others, in which case it answers pings as ever and is of
+//! no use.
+//!
+//! A password that was changed needs no restart: each new connection looks into the file that `nats.url` came from. The
+//! addresses are those of the start.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::context::{Context, ContextBuilder};
-use async_nats::{Client, ConnectError, ConnectOptions, Event, ServerAddr};
+use async_nats::{
+    Auth, Client, ConnectError, ConnectOptions, Event, ReconnectToServer, Server, ServerAddr, ServerInfo,
+};
 use metrics::{Counter, counter, describe_counter};
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret as _;
 use tracing::{debug, info, warn};
 
-use crate::config;
+use crate::config::{self, Secret};
 use crate::health::Dependency;
 use crate::publish::PublishError;
 
@@ -26,6 +33,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const API_TIMEOUT: Duration = Duration::from_secs(5);
 /// So many publishes in a row without an answer, and the connection is made anew.
 const TIMEOUTS_BEFORE_RECONNECT: u32 = 3;
+/// So long nobody answers for the streams at a server that is awake, and another server is tried. An election takes as
+/// long, and then nothing is lost by it.
+const NOBODY_THERE: Duration = Duration::from_secs(5);
 /// How long a new connection is given before the next is forced. The publishes that time out in between were sent over
 /// the old one, and there can be thousands of them.
 const BETWEEN_FORCED: Duration = Duration::from_secs(5);
@@ -55,6 +65,8 @@ pub struct Nats {
     jetstream: Context,
     timeouts: Arc<AtomicU32>,
     forced_at: Arc<Mutex<Option<Instant>>>,
+    nobody_since: Arc<Mutex<Option<Instant>>>,
+    has_neighbours: bool,
     forced: Counter,
     told_waiting_at: Arc<Mutex<Option<Instant>>>,
     waits: Counter,
@@ -72,26 +84,24 @@ impl Nats {
         publish_timeout: Duration,
         health: Dependency,
     ) -> Result<Self, NatsError> {
-        let addresses: Vec<ServerAddr> = config
-            .url
-            .as_ref()
-            .ok_or(NatsError::NoUrl)?
-            .expose_secret()
-            .split(',')
-            .map(|address| address.trim().parse())
-            .collect::<Result<_, _>>()
-            .map_err(NatsError::Address)?;
-        describe_counter!("penstock_nats_reconnects_forced_total", "Connections given up because publishes timed out.");
+        let url = config.url.clone().ok_or(NatsError::NoUrl)?;
+        let addresses = addresses_in(&url).map_err(NatsError::Address)?;
+        describe_counter!(
+            "penstock_nats_reconnects_forced_total",
+            "Connections given up because nothing was answered."
+        );
         let events = counter!("penstock_nats_disconnects_total");
         describe_counter!("penstock_publish_waits_total", "Times a message in hand had to wait for the next stream.");
         describe_counter!("penstock_nats_disconnects_total", "Connections to NATS that were lost.");
 
-        let client = sign_in(&addresses)
+        let has_neighbours = addresses.len() > 1;
+        let client = ConnectOptions::with_auth_callback(move |_nonce| std::future::ready(Ok(auth_now(&url))))
             .name(format!("penstock-{role}"))
             .custom_inbox_prefix(format!("_INBOX_{role}"))
             .ping_interval(PING_INTERVAL)
             .connection_timeout(CONNECT_TIMEOUT)
             .request_timeout(Some(API_TIMEOUT))
+            .reconnect_to_server_callback(next_server())
             .retry_on_initial_connect()
             .event_callback(move |event| {
                 tell(&health, &events, &event);
@@ -110,6 +120,8 @@ impl Nats {
             jetstream,
             timeouts: Arc::default(),
             forced_at: Arc::default(),
+            nobody_since: Arc::default(),
+            has_neighbours,
             forced: counter!("penstock_nats_reconnects_forced_total"),
             told_waiting_at: Arc::default(),
             waits: counter!("penstock_publish_waits_total"),
@@ -132,9 +144,21 @@ impl Nats {
         self.group_commit
     }
 
-    /// A publish was acknowledged, or refused by a server that is awake.
+    /// A publish was acknowledged or refused by a stream, or a consumer has answered.
     pub(crate) fn answered(&self) {
         self.timeouts.store(0, Ordering::Relaxed);
+        *locked(&self.nobody_since) = None;
+    }
+
+    /// The server is awake and knows nobody who answers for the stream. After a while it is the server's fault.
+    pub(crate) async fn nobody_there(&self) {
+        self.timeouts.store(0, Ordering::Relaxed);
+        if !self.has_neighbours || locked(&self.nobody_since).get_or_insert_with(Instant::now).elapsed() < NOBODY_THERE
+        {
+            return;
+        }
+        *locked(&self.nobody_since) = None;
+        self.force("nobody answers for the streams at this server: connecting to the next").await;
     }
 
     /// A publish was not answered; after several in a row the connection is made anew.
@@ -143,11 +167,15 @@ impl Nats {
             return;
         }
         self.timeouts.store(0, Ordering::Relaxed);
+        self.force("publishes time out one after the other: connecting anew").await;
+    }
+
+    async fn force(&self, why: &str) {
         if !at_most_every(BETWEEN_FORCED, &self.forced_at) {
             return;
         }
         self.forced.increment(1);
-        warn!("publishes time out one after the other: connecting anew");
+        warn!("{why}");
         if let Err(error) = self.client.force_reconnect().await {
             debug!(%error, "could not ask for a new connection");
         }
@@ -171,9 +199,25 @@ impl Nats {
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes each server after the one before, from any of them on. The library would draw one, and that may be the same
+/// again.
+fn next_server() -> impl Fn(Vec<Server>, ServerInfo) -> std::future::Ready<Option<ReconnectToServer>> {
+    let turn = AtomicUsize::new(uuid::Uuid::new_v4().as_fields().0 as usize);
+    move |servers, _| {
+        let place = turn.fetch_add(1, Ordering::Relaxed) % servers.len().max(1);
+        std::future::ready(
+            servers.get(place).map(|server| ReconnectToServer { addr: server.addr.clone(), delay: None }),
+        )
+    }
+}
+
 /// Whether `period` has passed since the last time it had.
 fn at_most_every(period: Duration, last: &Mutex<Option<Instant>>) -> bool {
-    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = locked(last);
     let passed = last.is_none_or(|at| at.elapsed() >= period);
     if passed {
         *last = Some(Instant::now());
@@ -181,16 +225,43 @@ fn at_most_every(period: Duration, last: &Mutex<Option<Instant>>) -> bool {
     passed
 }
 
+fn addresses_in(url: &Secret) -> Result<Vec<ServerAddr>, std::io::Error> {
+    url.expose_secret().split(',').map(|address| address.trim().parse()).collect()
+}
+
+/// The credentials that `url` holds now. Where its file cannot be read, or holds no address, those of the start: they
+/// may still be good.
+fn auth_now(url: &Secret) -> Auth {
+    let again = url.read_again().and_then(|url| addresses_in(&url).map_err(|error| error.to_string()));
+    let addresses = again.or_else(|error| {
+        warn!(error, "nats.url cannot be read again: connecting with what it was at the start");
+        addresses_in(url)
+    });
+    auth_of(&addresses.unwrap_or_default())
+}
+
 /// The library does not look at the credentials in a URL. All servers of a cluster take the same ones, so the first
 /// address that has some counts.
-pub fn sign_in(addresses: &[ServerAddr]) -> ConnectOptions {
+fn auth_of(addresses: &[ServerAddr]) -> Auth {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut auth = Auth::new();
     let Some((user, address)) = addresses.iter().find_map(|address| Some((address.username()?, address))) else {
-        return ConnectOptions::new();
+        return auth;
     };
     match address.password() {
-        Some(password) => ConnectOptions::with_user_and_password(decode(user), decode(password)),
-        None => ConnectOptions::with_token(decode(user)),
+        Some(password) => (auth.username, auth.password) = (Some(decode(user)), Some(decode(password))),
+        None => auth.token = Some(decode(user)),
+    }
+    auth
+}
+
+/// The options for a connection that is made once, with the credentials in these addresses.
+pub fn sign_in(addresses: &[ServerAddr]) -> ConnectOptions {
+    let auth = auth_of(addresses);
+    match (auth.username, auth.password, auth.token) {
+        (Some(user), Some(password), _) => ConnectOptions::with_user_and_password(user, password),
+        (_, _, Some(token)) => ConnectOptions::with_token(token),
+        _ => ConnectOptions::new(),
     }
 }
 
@@ -211,5 +282,30 @@ fn tell(health: &Dependency, disconnects: &Counter, event: &Event) {
         Event::SlowConsumer(subscription) => warn!(subscription, "too slow for NATS: messages will be redelivered"),
         Event::LameDuckMode => info!("the NATS server is shutting down; changing over"),
         Event::Draining => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Environment, Need, Requirements};
+
+    #[test]
+    fn a_password_that_was_changed_in_its_file_is_read_with_the_next_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("url");
+        let text = format!("nats.url = {{ file = \"{}\" }}", file.display());
+        std::fs::write(&file, "nats://gateway:old@a:4222,nats://b:4222\n").unwrap();
+        let requirements = Requirements::every(Need::Optional);
+        let config = Config::parse_for(&text, "penstock.toml", &Environment::default(), requirements).unwrap();
+        let url = config.nats.url.unwrap();
+        let password = || auth_now(&url).password.unwrap();
+        assert_eq!(password(), "old");
+        std::fs::write(&file, "nats://gateway:n%40w@a:4222,nats://b:4222\n").unwrap();
+        assert_eq!(password(), "n@w");
+        for unreadable in ["", "nats://[:1"] {
+            std::fs::write(&file, unreadable).unwrap();
+            assert_eq!(password(), "old", "better than none: {unreadable:?}");
+        }
     }
 }

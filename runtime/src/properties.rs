@@ -31,8 +31,23 @@ fn server_version(text: &str) -> Option<(u64, u64, u64)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// What is wrong with a stream, of the properties that safety rests on. Sizes may differ.
+/// What is wrong with a stream for a process that would start on it.
 pub(crate) fn faults_of_stream(stream: &Stream, info: &StreamInfo) -> Vec<String> {
+    let mut faults = faults_of_properties(stream, info);
+    if !layout_is_known(info) {
+        let layout = layout_of(info).unwrap_or("none");
+        faults.push(format!("its layout is {layout}, this program knows {LAYOUT}"));
+    }
+    let named: Vec<&str> = named_consumers(info).collect();
+    if !stream.consumers.iter().all(|consumer| named.contains(&consumer.name)) {
+        faults.push("its metadata must name all its consumers: the trimming of other versions waits for those".into());
+    }
+    faults
+}
+
+/// What is wrong with a stream, of the properties that safety rests on. Sizes may differ. The layout is none of them: an
+/// upgrade raises it while older processes still run.
+pub(crate) fn faults_of_properties(stream: &Stream, info: &StreamInfo) -> Vec<String> {
     let found = &info.config;
     let mut faults = Vec::new();
     let mut must = |holds: bool, what: &str| {
@@ -63,13 +78,6 @@ pub(crate) fn faults_of_stream(stream: &Stream, info: &StreamInfo) -> Vec<String
             "it must hold a limited number of messages per subject and refuse the next",
         ),
     }
-    let layout = layout_of(info).unwrap_or("none");
-    must(layout_is_known(info), &format!("its layout is {layout}, this program knows {LAYOUT}"));
-    let named: Vec<&str> = named_consumers(info).collect();
-    must(
-        stream.consumers.iter().all(|consumer| named.contains(&consumer.name)),
-        "its metadata must name all its consumers: the trimming of other versions waits for those",
-    );
     faults
 }
 

@@ -199,14 +199,25 @@ impl Nats {
 
     /// Says everything that is wrong with these streams and consumers, and with the server.
     async fn check(&self, streams: &[&str], consumers: &[(&str, &str)]) -> Result<(), ProvisionError> {
+        let mut wrong = self.faults(streams, consumers, faults_of_stream).await.map_err(ProvisionError::Looking)?;
+        // At the end: a server says its version when the connection is made, and only one that is there has answered.
+        wrong.extend(fault_of_server(&self.client().server_info().version));
+        if wrong.is_empty() { Ok(()) } else { Err(ProvisionError::Wrong(wrong)) }
+    }
+
+    /// What is not as it must be, a line each, with `faults_of` for the streams.
+    pub(crate) async fn faults(
+        &self,
+        streams: &[&str],
+        consumers: &[(&str, &str)],
+        faults_of: fn(&Stream, &StreamInfo) -> Vec<String>,
+    ) -> Result<Vec<String>, InfoError> {
         let mut wrong = Vec::new();
         for stream in streams.iter().filter_map(|name| topology::stream(name)) {
             match self.stream_info(stream.name).await {
-                Ok(info) => {
-                    wrong.extend(faults_of_stream(stream, &info).iter().map(|f| format!("{}: {f}", stream.name)));
-                }
+                Ok(info) => wrong.extend(faults_of(stream, &info).iter().map(|f| format!("{}: {f}", stream.name))),
                 Err(error) if error.is_missing() => wrong.push(format!("{}: there is no such stream", stream.name)),
-                Err(error) => return Err(ProvisionError::Looking(error)),
+                Err(error) => return Err(error),
             }
         }
         for (stream, name) in consumers {
@@ -219,12 +230,10 @@ impl Nats {
                     wrong.extend(faults_of_consumer(consumer, &info).iter().map(|f| format!("{stream}/{name}: {f}")));
                 }
                 Err(error) if error.is_missing() => wrong.push(format!("{stream}/{name}: there is no such consumer")),
-                Err(error) => return Err(ProvisionError::Looking(error)),
+                Err(error) => return Err(error),
             }
         }
-        // At the end: a server says its version when the connection is made, and only one that is there has answered.
-        wrong.extend(fault_of_server(&self.client().server_info().version));
-        if wrong.is_empty() { Ok(()) } else { Err(ProvisionError::Wrong(wrong)) }
+        Ok(wrong)
     }
 }
 

@@ -246,6 +246,11 @@ impl Nats {
                 self.unanswered().await;
                 Err(PublishError::Unconfirmed("no answer in time".into()))
             }
+            // "No responders".
+            Ok(Err(error)) if error.kind() == PublishErrorKind::StreamNotFound => {
+                self.nobody_there().await;
+                Err(classify(&error))
+            }
             Ok(Err(error)) => {
                 self.answered();
                 Err(classify(&error))

@@ -17,14 +17,17 @@ mod arguments;
 mod bounded;
 mod broker;
 mod clock;
+mod cluster;
 mod configuration;
 mod controls;
 mod failover;
 mod forwarder;
+mod full;
 mod kill_points;
 mod kills;
 mod memory;
 mod memory_limit;
+mod network;
 mod postgres;
 mod postgres_server;
 mod processes;
@@ -33,6 +36,7 @@ mod runner;
 mod scenario;
 mod slow_clients;
 mod small_disk;
+mod streams;
 mod trial;
 mod upgrade;
 
@@ -43,20 +47,24 @@ use trial::Sign;
 
 /// Everything there is, in the order in which it is run.
 fn scenarios() -> Vec<Scenario> {
-    [
-        controls::scenarios(),
-        kill_points::scenarios(),
-        kills::scenarios(),
-        processes::scenarios(),
-        broker::scenarios(),
-        postgres::scenarios(),
-        failover::scenarios(),
-        clock::scenarios(),
-        upgrade::scenarios(),
-        configuration::scenarios(),
-        bounded::scenarios(),
-    ]
-    .concat()
+    let areas = [
+        controls::scenarios,
+        kill_points::scenarios,
+        kills::scenarios,
+        processes::scenarios,
+        broker::scenarios,
+        streams::scenarios,
+        full::scenarios,
+        cluster::scenarios,
+        network::scenarios,
+        postgres::scenarios,
+        failover::scenarios,
+        clock::scenarios,
+        upgrade::scenarios,
+        configuration::scenarios,
+        bounded::scenarios,
+    ];
+    areas.iter().flat_map(|scenarios| scenarios()).collect()
 }
 
 /// What operators are told by, each with an alert that has to be there.

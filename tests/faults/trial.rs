@@ -12,6 +12,7 @@ use tests::load::Load;
 use tests::mix::Mix;
 use tests::random::Random;
 use tests::scrape::Metrics;
+use tests::up::Up;
 use tests::{Pipeline, Role, config, eventually};
 use tokio::time::{Instant, timeout};
 
@@ -25,11 +26,16 @@ const SCRAPE: Duration = Duration::from_secs(10);
 /// Requests that show that it goes on.
 const GOES_ON: u64 = 12;
 
+/// An answer comes within 3 s; the rest is for a machine with other things to do.
+const LATEST: Duration = Duration::from_secs(5);
+
 /// A system under load.
 pub(crate) struct Trial {
     pub(crate) pipeline: Pipeline,
     pub(crate) mix: Mix,
     load: Load,
+    /// What was answered before is of no interest: the test itself has restarted something.
+    since: Instant,
 }
 
 /// What an operator would be told by: a metric, and the alert on it in `deploy/alerts.yml`.
@@ -68,10 +74,30 @@ impl Trial {
         Self::of(pipeline, mix, writers, random).await
     }
 
+    /// The same with servers that were started before, of which NATS may be another one.
+    pub(crate) async fn start_on(
+        up: Up,
+        nats_url: &str,
+        program: Option<&Path>,
+        mix: Mix,
+        settings: &str,
+        writers: usize,
+        random: &mut Random,
+    ) -> Self {
+        let pipeline = Self::system_on(up, nats_url, program, &mix, settings).await;
+        Self::of(pipeline, mix, writers, random).await
+    }
+
     /// The same before anything is sent.
     pub(crate) async fn system(program: Option<&Path>, mix: &Mix, settings: &str) -> Pipeline {
+        let up = Up::start(None, &[]).await;
+        let nats_url = up.run().expect("it runs").nats_url;
+        Self::system_on(up, &nats_url, program, mix, settings).await
+    }
+
+    async fn system_on(up: Up, nats_url: &str, program: Option<&Path>, mix: &Mix, settings: &str) -> Pipeline {
         let text = Self::configuration(mix, settings);
-        let mut pipeline = Pipeline::by_hand(&text, &Role::ALL).await;
+        let mut pipeline = Pipeline::by_hand_on(up, nats_url, &text, &Role::ALL).await;
         let store = format!("file://{}", pipeline.up().folder().join("files").display());
         for process in pipeline.role_list() {
             process.set("PENSTOCK__ATTACHMENTS__STORE", Some(&store));
@@ -97,9 +123,19 @@ impl Trial {
     /// A system that was started otherwise.
     pub(crate) async fn of(pipeline: Pipeline, mix: Mix, writers: usize, random: &mut Random) -> Self {
         let load = Load::start(&pipeline.gateways(), &mix, writers, random);
-        let trial = Self { pipeline, mix, load };
+        let trial = Self { pipeline, mix, load, since: Instant::now() };
         trial.goes_on().await;
         trial
+    }
+
+    /// Starts a role anew with another value for a variable of its environment.
+    pub(crate) async fn restart_with(&mut self, role: Role, variable: &str, value: &str) {
+        let process = self.pipeline.role(role);
+        process.set(variable, Some(value));
+        process.kill();
+        process.start_again();
+        process.ready().await;
+        self.since = Instant::now();
     }
 
     /// Waits until the load has got on.
@@ -164,6 +200,17 @@ impl Trial {
         (Report { saw: saw(&deliveries), ..Report::default() }, pipeline)
     }
 
+    /// As [`Self::end`]; and every answer was a 200 or a 503, in time.
+    pub(crate) async fn end_served(self) -> (Report, Pipeline) {
+        let since = self.since;
+        let (findings, mut deliveries, pipeline) = self.judge().await;
+        findings.assert_exact();
+        deliveries.retain(|delivery| delivery.at > since);
+        let wrong: Vec<&Delivery> = deliveries.iter().filter(|delivery| !served(delivery)).collect();
+        assert!(wrong.is_empty(), "answers that no provider should see: {wrong:#?}");
+        (Report { saw: saw(&deliveries), ..Report::default() }, pipeline)
+    }
+
     /// As [`Self::end`], whatever was found.
     pub(crate) async fn judge(self) -> (Findings, Vec<Delivery>, Pipeline) {
         let deliveries = self.load.stop().await;
@@ -171,6 +218,11 @@ impl Trial {
         let endings = self.pipeline.database.endings_of(&self.mix.names()).await;
         (Findings::of(&deliveries, &endings), deliveries, self.pipeline)
     }
+}
+
+/// Whether an answer is one that a provider may see while something is broken behind the gateway.
+fn served(delivery: &Delivery) -> bool {
+    matches!(delivery.outcome, Outcome::Accepted(_) | Outcome::Refused(503)) && delivery.took < LATEST
 }
 
 /// What the senders saw, in a line: answers by kind, the slowest, and the longest time without an accepted request.

@@ -39,15 +39,17 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Connects, with the credentials in the URL.
+    /// Connects to one of the servers with commas between, with the credentials in the first URL.
     pub async fn connect(url: &str) -> Result<Self, String> {
+        let addresses: Result<Vec<async_nats::ServerAddr>, _> = url.split(',').map(str::parse).collect();
+        let addresses = addresses.map_err(|error| format!("{url}: {error}"))?;
         // The client library looks past what stands in the URL.
-        let address: async_nats::ServerAddr = url.parse().map_err(|error| format!("{url}: {error}"))?;
+        let address = addresses.first().ok_or("no URL")?;
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let options =
             async_nats::ConnectOptions::with_user_and_password(text(address.username()), text(address.password()));
         let options = options.connection_timeout(Duration::from_secs(5));
-        let client = options.connect(url).await.map_err(|error| format!("NATS: {error}"))?;
+        let client = options.connect(addresses).await.map_err(|error| format!("NATS: {error}"))?;
         Ok(Self { jetstream: jetstream::new(client) })
     }
 

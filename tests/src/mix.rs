@@ -60,6 +60,13 @@ impl Mix {
         ])
     }
 
+    /// Every kind but the one that fills `BODIES`, whose limit a test of minutes would reach.
+    pub fn of_small_ones() -> Self {
+        let Self(mut kinds) = Self::of_everything();
+        kinds.retain(|kind| *kind != Kind::Large);
+        Self(kinds)
+    }
+
     /// One kind only.
     pub fn only(kind: Kind) -> Self {
         Self(vec![kind])

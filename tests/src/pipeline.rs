@@ -76,7 +76,14 @@ impl Pipeline {
     /// Servers by `penstock up --infra-only`; streams, tables and these roles by the commands for each.
     pub async fn by_hand(config: &str, roles: &[Role]) -> Self {
         let up = Up::start(None, &[]).await;
-        let (run, path) = (up.run().unwrap(), up.folder().join("penstock.toml"));
+        let nats_url = up.run().unwrap().nats_url;
+        Self::by_hand_on(up, &nats_url, config, roles).await
+    }
+
+    /// The same with servers that were started before, of which NATS may be another one.
+    pub async fn by_hand_on(up: Up, nats_url: &str, config: &str, roles: &[Role]) -> Self {
+        let (mut run, path) = (up.run().unwrap(), up.folder().join("penstock.toml"));
+        nats_url.clone_into(&mut run.nats_url);
         std::fs::write(&path, config).unwrap();
         let logs = up.logs();
         let mut pipeline = Self::new(System::ByHand { up: Box::new(up), roles: Vec::new() }, run, path).await;

@@ -2,6 +2,7 @@
 //!
 //! Its ports stay the same over restarts, as a service's do.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -51,7 +52,8 @@ pub struct RoleProcess {
     listen: String,
     admin: String,
     program: PathBuf,
-    before: Option<String>,
+    /// Words before the program.
+    before: Vec<String>,
     environment: Vec<(String, String)>,
     config: PathBuf,
     log: PathBuf,
@@ -78,7 +80,7 @@ impl RoleProcess {
             listen: String::new(),
             admin: String::new(),
             program: binary::penstock().to_owned(),
-            before: None,
+            before: Vec::new(),
             environment: environment.to_vec(),
             config: config.to_owned(),
             log: PathBuf::new(),
@@ -107,7 +109,22 @@ impl RoleProcess {
 
     /// From its next start on a shell does this first, and becomes the program then: limits, redirections.
     pub fn after(&mut self, script: Option<&str>) {
-        self.before = script.map(ToOwned::to_owned);
+        let shell = |script: &str| ["sh".to_owned(), "-c".to_owned(), format!("{script}\nexec \"$0\" \"$@\"")];
+        self.before = script.map(shell).into_iter().flatten().collect();
+    }
+
+    /// From its next start on it is in another network, with this address; `before` is what takes a command there.
+    pub fn moves(&mut self, before: Vec<String>, address: &str) {
+        self.before = before;
+        for place in [&mut self.listen, &mut self.admin] {
+            let port = place.rsplit_once(':').map(|(_, port)| port.to_owned()).expect("a port");
+            *place = format!("{address}:{port}");
+        }
+        let (admin, listen) = (self.admin.clone(), self.listen.clone());
+        self.set(&format!("PENSTOCK__{}__ADMIN", self.role.name().to_uppercase()), Some(&admin));
+        if self.role == Role::Gateway {
+            self.set("PENSTOCK__GATEWAY__LISTEN", Some(&listen));
+        }
     }
 
     /// From its next start on a variable of its environment is this; or is not there.
@@ -121,14 +138,14 @@ impl RoleProcess {
         if self.child.is_some() {
             return;
         }
-        let mut command = if let Some(before) = &self.before {
-            let mut shell = Command::new("sh");
-            shell.arg("-c").arg(format!("{before}\nexec \"$0\" \"$@\"")).arg(&self.program);
-            shell
-        } else {
-            Command::new(&self.program)
-        };
-        command.arg(self.role.name()).arg("--config").arg(&self.config).envs(self.environment.iter().cloned());
+        let mut words = self.before.iter().map(OsStr::new).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("the program at least"));
+        command
+            .args(words)
+            .arg(self.role.name())
+            .arg("--config")
+            .arg(&self.config)
+            .envs(self.environment.iter().cloned());
         self.child = Some(Child::start(&self.name, &mut command, &self.log, Signal::SIGKILL));
     }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use toml::de::DeValue;
@@ -23,24 +23,37 @@ pub(super) const FORMS: &str = r#"{ env = ".." }, { file = ".." } or { value = "
 
 /// A secret that can be compared, so that a reload sees whether it changed.
 #[derive(Clone)]
-pub struct Secret(SecretString);
+pub struct Secret {
+    text: SecretString,
+    /// The file that it was read from.
+    file: Option<PathBuf>,
+}
 
 impl Secret {
     /// For handing to a library that takes the type of the `secrecy` crate.
     pub fn into_inner(self) -> SecretString {
-        self.0
+        self.text
+    }
+
+    /// What the file that it came from holds now, for who uses it again after a long time; itself where it came from
+    /// elsewhere.
+    pub fn read_again(&self) -> Result<Self, String> {
+        match &self.file {
+            None => Ok(self.clone()),
+            Some(path) => Ok(Self { text: from_file(path)?.into(), file: Some(path.clone()) }),
+        }
     }
 }
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {
-        Self(text.into())
+        Self { text: text.into(), file: None }
     }
 }
 
 impl ExposeSecret<str> for Secret {
     fn expose_secret(&self) -> &str {
-        self.0.expose_secret()
+        self.text.expose_secret()
     }
 }
 
@@ -76,7 +89,7 @@ pub(super) fn resolve(
     if !schemes.is_empty() && !schemes.iter().any(|scheme| text.starts_with(scheme)) {
         return Err(format!("expected a URL that begins with {}", schemes.join(" or ")));
     }
-    Ok(Some(text.into()))
+    Ok(Some(Secret { text: text.into(), file: keeper.file(folder) }))
 }
 
 /// Where a secret is kept.
@@ -109,6 +122,14 @@ impl<'a> Keeper<'a> {
             "file" => Ok(Self::File(text)),
             "value" => Ok(Self::Value(text)),
             other => Err(format!("expected {FORMS}, found the key {other:?}")),
+        }
+    }
+
+    /// Where its file is, if it is in one.
+    fn file(self, folder: &Path) -> Option<PathBuf> {
+        match self {
+            Self::File(name) => Some(folder.join(name)),
+            Self::Env(_) | Self::Value(_) => None,
         }
     }
 
