@@ -1,4 +1,4 @@
-//! The judge, for a batch of one record: `keys.sql`, `judge.sql` and `messages.sql`. [`judge`] decides, [`write`] does.
+//! The judge, for a batch of one record: `keys.sql`, `judge.sql` and `messages.sql`. [`judge`] decides, [`write()`] does.
 //!
 //! Not here: rows that a new reading no longer yields (`supersede.sql`), the two kinds of rows, dead letters. In a batch
 //! of one nobody is judged "again", since nobody else of the batch can change the key.
