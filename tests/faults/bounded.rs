@@ -46,7 +46,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "bounded/large-bodies",
             what: "bodies of the largest size from 200 connections",
-            bounded: true,
+            bounded: false,
             root: false,
             run: |run| Box::pin(large_bodies(run)),
         },
