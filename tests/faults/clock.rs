@@ -37,6 +37,9 @@ const CLOCK_SKEW: Sign = Sign {
     holds: |ahead| ahead.abs() > 30.0,
 };
 
+/// Rows that say another time than when they came.
+const MISDATED: &str = "SELECT count(*) FROM messages WHERE abs(extract(epoch FROM received_at - stored_at)) > 3600";
+
 pub(crate) const SIGNS: &[Sign] = &[CLOCK_SKEW];
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -71,13 +74,11 @@ async fn off(mut run: Run, role: Role) -> Report {
     set(&mut trial.pipeline, role, None).await;
     let healed = trial.healed().await;
     let (report, pipeline) = trial.end().await;
-    const MISDATED: &str =
-        "SELECT count(*) FROM messages WHERE abs(extract(epoch FROM received_at - stored_at)) > 3600";
     assert_eq!(pipeline.database.number(MISDATED).await, 0, "a row is dated by a clock that is wrong");
     read_again(&pipeline).await;
     let note = format!("{}; a replay by right clocks gives the same rows", OFFSETS.join(", "));
     if told.is_empty() {
-        told = "nothing: it decides nothing by its clock, and goes on".to_owned();
+        "nothing: it decides nothing by its clock, and goes on".clone_into(&mut told);
     }
     Report { healed: Some(healed), told, note, ..report }
 }

@@ -138,7 +138,7 @@ async fn old_primary(mut run: Run) -> Report {
 }
 
 async fn disk_full(mut run: Run) -> Report {
-    let lasts = run.length(Duration::from_secs(10), Duration::from_secs(60));
+    let lasts = run.length(Duration::from_secs(10), Duration::from_mins(1));
     let folder = folder();
     let disk = SmallDisk::mount(&folder.path().join("small"), DISK);
     let tables = Some(disk.path());
@@ -158,7 +158,7 @@ async fn disk_full(mut run: Run) -> Report {
 }
 
 async fn wal_full(mut run: Run) -> Report {
-    let lasts = run.length(Duration::from_secs(10), Duration::from_secs(60));
+    let lasts = run.length(Duration::from_secs(10), Duration::from_mins(1));
     let folder = folder();
     let disk = SmallDisk::mount(&folder.path().join("small"), DISK);
     let wal = Some(disk.path());

@@ -78,7 +78,7 @@ async fn restarted(mut run: Run, signal: Signal) -> Report {
 }
 
 async fn connections_exhausted(mut run: Run) -> Report {
-    let lasts = run.length(Duration::from_secs(10), Duration::from_secs(60));
+    let lasts = run.length(Duration::from_secs(10), Duration::from_mins(1));
     let mut trial = Trial::start(Mix::of_everything(), "", WRITERS, &mut run.random).await;
     let url = trial.pipeline.run().postgres_url;
     let mut administrator = connect(&trial).await;
@@ -116,7 +116,7 @@ async fn connections_exhausted(mut run: Run) -> Report {
 }
 
 async fn read_only(mut run: Run) -> Report {
-    let lasts = run.length(Duration::from_secs(10), Duration::from_secs(60));
+    let lasts = run.length(Duration::from_secs(10), Duration::from_mins(1));
     let mut trial = Trial::start(Mix::of_everything(), "", WRITERS, &mut run.random).await;
     let mut administrator = connect(&trial).await;
     let end = Instant::now() + lasts;
@@ -174,7 +174,7 @@ const SLOW: &str = "
         FOR EACH ROW EXECUTE FUNCTION be_slow()";
 
 async fn slow_commits(mut run: Run) -> Report {
-    let lasts = run.length(Duration::from_secs(8), Duration::from_secs(60));
+    let lasts = run.length(Duration::from_secs(8), Duration::from_mins(1));
     let mut trial = Trial::start(Mix::of_everything(), "", WRITERS, &mut run.random).await;
     connect(&trial).await.execute(SLOW).await.expect("a trigger");
     let before = trial.pipeline.scrape(Role::Persister).await;

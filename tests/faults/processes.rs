@@ -230,7 +230,7 @@ async fn no_file_descriptors(mut run: Run) -> Report {
 }
 
 async fn log_disk_full(mut run: Run) -> Report {
-    let lasts = run.length(Duration::from_secs(5), Duration::from_secs(60));
+    let lasts = run.length(Duration::from_secs(5), Duration::from_mins(1));
     let mut trial = Trial::start(Mix::of_everything(), "log.level = \"debug\"", WRITERS, &mut run.random).await;
     let end = Instant::now() + lasts;
     for process in trial.pipeline.role_list() {
