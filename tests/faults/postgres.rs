@@ -22,6 +22,7 @@ pub(crate) const PERSISTER_NOT_READY: Sign = Sign::not_ready(Role::Persister);
 const SOON: Duration = Duration::from_secs(30);
 const WAITS: &str = "penstock_persister_waits_total";
 
+const DEADLOCKS: &str = "SELECT sum(deadlocks)::bigint FROM pg_stat_database";
 pub(crate) const SIGNS: &[Sign] = &[PERSISTER_NOT_READY];
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -198,7 +199,6 @@ async fn deadlock(mut run: Run) -> Report {
     let mut other = connect(&trial).await;
     // The persister is the one that finds out, and is taken back.
     other.execute("SET deadlock_timeout = '20s'").await.expect("an administrator may");
-    const DEADLOCKS: &str = "SELECT sum(deadlocks)::bigint FROM pg_stat_database";
     let mut tries = 0;
     while trial.pipeline.database.number(DEADLOCKS).await < times {
         tries += 1;

@@ -28,6 +28,7 @@ const BACKLOG_OLD: Sign = Sign {
     holds: |age| age > 120.0,
 };
 
+const LATE: &str = "SELECT count(*) FROM messages WHERE stored_at > now() - interval '10 seconds'";
 pub(crate) const SIGNS: &[Sign] = &[BACKLOG_OLD];
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -87,7 +88,6 @@ async fn newer_records(mut run: Run) -> Report {
     normalizer.ready().await;
     let told = trial.tells(&BACKLOG_OLD, WAITED).await;
     // What is of this shape goes on meanwhile.
-    const LATE: &str = "SELECT count(*) FROM messages WHERE stored_at > now() - interval '10 seconds'";
     eventually(Duration::from_secs(30), "the others become rows", async || {
         if trial.pipeline.database.number(LATE).await > 0 { Ok(()) } else { Err("none in ten seconds") }
     })
