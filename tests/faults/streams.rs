@@ -60,14 +60,11 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             "NATS forgets what was published, while workers die with messages in hand",
             |run| Box::pin(ids_forgotten(run)),
         ),
-        Scenario {
-            bounded: true,
-            ..one(
-                "streams/redelivery-storm",
-                "ack_wait of 1 s on the persister's consumers, and PostgreSQL slower than that",
-                |run| Box::pin(redelivery_storm(run)),
-            )
-        },
+        one(
+            "streams/redelivery-storm",
+            "ack_wait of 1 s on the persister's consumers, and PostgreSQL slower than that",
+            |run| Box::pin(redelivery_storm(run)),
+        ),
     ]
 }
 
