@@ -78,6 +78,22 @@ pub enum ProvisionError {
         #[source]
         source: async_nats::jetstream::stream::ConsumerUpdateError,
     },
+    /// A lower limit would throw messages away.
+    #[error(
+        "{name} would lose {} messages of {subject}, which holds {messages} and could then hold {limit}; release or delete \
+         them first (`penstock held`), or keep the limit (`hold.max_messages`)",
+        messages - limit
+    )]
+    WouldDelete {
+        /// Which stream.
+        name: &'static str,
+        /// Its fullest subject.
+        subject: String,
+        /// What that holds.
+        messages: u64,
+        /// What it could hold.
+        limit: u64,
+    },
     /// Properties that safety rests on are different; each line says what is and what must be.
     #[error("the streams are not as they must be; `penstock provision` mends what can be mended:\n  {}", .0.join("\n  "))]
     Wrong(Vec<String>),
@@ -106,7 +122,8 @@ impl Nats {
                 }
                 Err(error) => return Err(ProvisionError::Looking(error)),
                 Ok(info) if is_current(stream, &info, &wanted) => {}
-                Ok(_) => {
+                Ok(info) => {
+                    self.would_keep_everything(stream.name, &info, wanted.max_messages_per_subject).await?;
                     let update = self.jetstream().update_stream(wanted).await;
                     update.map_err(|source| ProvisionError::UpdateStream { name: stream.name, source })?;
                     done.updated += 1;
@@ -122,6 +139,25 @@ impl Nats {
             .collect();
         self.check(&STREAMS.map(|stream| stream.name), &consumers).await?;
         Ok(done)
+    }
+
+    /// The broker throws the oldest messages of a subject away when its limit is lowered below what it holds, whatever
+    /// the stream does with new ones. They were accepted, so that is refused. A message that comes in between the look
+    /// and the change is not seen: lower a limit when it is quiet.
+    async fn would_keep_everything(
+        &self,
+        name: &'static str,
+        info: &StreamInfo,
+        limit: i64,
+    ) -> Result<(), ProvisionError> {
+        let found = info.config.max_msgs_per_subject;
+        let Some(limit) = u64::try_from(limit).ok().filter(|_| found <= 0 || found > limit) else { return Ok(()) };
+        match self.fullest_subject(name).await.map_err(ProvisionError::Looking)? {
+            Some((subject, messages)) if messages > limit => {
+                Err(ProvisionError::WouldDelete { name, subject, messages, limit })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn provision_consumer(

@@ -61,6 +61,26 @@ pub struct StreamInfo {
     pub ts: Option<String>,
 }
 
+/// Asks for the subjects of a stream, from the `offset`th on.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct SubjectsPage {
+    subjects_filter: &'static str,
+    offset: usize,
+}
+
+/// How many messages each subject holds.
+#[derive(Clone, Debug, Deserialize)]
+struct Subjects {
+    state: SubjectsState,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct SubjectsState {
+    /// Left out where there is none.
+    #[serde(default)]
+    subjects: Option<HashMap<String, u64>>,
+}
+
 /// The properties of a stream that safety rests on.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the broker's own shape")]
@@ -232,6 +252,23 @@ impl Nats {
     /// Asks about a stream.
     pub async fn stream_info(&self, stream: &str) -> Result<StreamInfo, InfoError> {
         self.ask(format!("STREAM.INFO.{stream}"), stream.to_owned(), None::<&()>).await
+    }
+
+    /// The subject that holds the most messages of a stream, and how many. It asks for every subject there is, by the
+    /// hundred thousand.
+    pub async fn fullest_subject(&self, stream: &str) -> Result<Option<(String, u64)>, InfoError> {
+        let mut fullest: Option<(String, u64)> = None;
+        let mut offset = 0;
+        loop {
+            let page = SubjectsPage { subjects_filter: ">", offset };
+            let info: Subjects = self.ask(format!("STREAM.INFO.{stream}"), stream.to_owned(), Some(&page)).await?;
+            let subjects = info.state.subjects.unwrap_or_default();
+            if subjects.is_empty() {
+                return Ok(fullest);
+            }
+            offset += subjects.len();
+            fullest = subjects.into_iter().chain(fullest).max_by_key(|(_, messages)| *messages);
+        }
     }
 
     /// Asks about a consumer.

@@ -93,3 +93,31 @@ async fn what_was_held_is_let_in_when_it_fits_today_s_secrets() {
     pipeline.settled().await;
     assert_eq!(pipeline.database.rows("messages", "held").await.len(), 2);
 }
+
+/// The broker would throw the oldest away without a word: they were answered with 200.
+#[tokio::test]
+async fn a_lower_limit_throws_nothing_away_that_is_held() {
+    let config = |most: usize| {
+        let secrets = format!("secrets = [{{ value = \"{TWILIO}\" }}]\n");
+        format!(
+            "hold.max_messages = {most}\n{}",
+            config::with_sources([config::source("sms", "twilio", "held", &secrets)])
+        )
+    };
+    let pipeline = Pipeline::by_hand(&config(10), &[Role::Gateway]).await;
+    for _ in 0..3 {
+        assert_eq!(pipeline.post(&twilio_request("a wrong token", "held", &FIELDS)).await.status, 200);
+    }
+    assert_eq!(pipeline.broker.count("HELD", "held.sms.held").await, 3);
+    std::fs::write(pipeline.config(), config(2)).unwrap();
+    let refused = pipeline.try_command(&["provision"]).await;
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && told.contains("held.sms.held") && told.contains("hold.max_messages"),
+        "{told}"
+    );
+    assert_eq!(pipeline.broker.count("HELD", "held.sms.held").await, 3, "nothing is lost");
+    std::fs::write(pipeline.config(), config(3)).unwrap();
+    pipeline.command(&["provision"]).await;
+    assert_eq!(pipeline.broker.count("HELD", "held.sms.held").await, 3);
+}
