@@ -177,6 +177,9 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let silent = get(&url, "/", Duration::from_millis(100)).await;
         assert!(matches!(silent, Err(HttpError::Timeout { .. })), "{silent:?}");
+        // Another address: whoever connects to one that is being closed may be cut off instead.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let absent = get(&url, "/", Duration::from_secs(5)).await;
         assert!(matches!(absent, Err(HttpError::Connect { .. })), "{absent:?}");
