@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
-use crate::trial::{Sign, Trial};
+use crate::trial::Trial;
 
 const WRITERS: usize = 4;
 const GATEWAY: &str = "penstock-gateway";
@@ -25,13 +25,8 @@ const FOUND: Duration = Duration::from_secs(10);
 /// The others choose a leader after 4 to 9 seconds without a word from the old one; requests wait meanwhile.
 const ELECTION: Duration = Duration::from_secs(10);
 
-const LOST_NATS: Sign = Sign {
-    alert: "no alert, because it is over before one fires",
-    role: Role::Gateway,
-    metric: "penstock_nats_disconnects_total",
-    labels: &[],
-    holds: |lost| lost > 0.0,
-};
+/// What tells that a connection was lost; it is over before an alert on it fires.
+const LOST_NATS: &str = "penstock_nats_disconnects_total";
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let one = |name, what, run| Scenario { name, what, bounded: false, root: false, run };
@@ -115,7 +110,7 @@ async fn leader_killed(mut run: Run) -> Report {
     let end = Instant::now() + AWAY;
     clustered.cluster.servers[leader].kill();
     let again = clustered.accepted_again().await;
-    let told = clustered.trial.tells(&LOST_NATS, AWAY).await;
+    let told = clustered.trial.counted(Role::Gateway, LOST_NATS).await;
     assert!(again < ELECTION, "accepted again only after {again:?}");
     sleep_until(end).await;
     clustered.cluster.servers[leader].start();
@@ -130,7 +125,7 @@ async fn frozen(mut run: Run, at_the_gateways: bool) -> Report {
     let end = Instant::now() + run.length(Duration::from_secs(15), AWAY);
     clustered.cluster.freeze(leader);
     let again = clustered.accepted_again().await;
-    let told = if at_the_gateways { clustered.trial.tells(&LOST_NATS, AWAY).await } else { String::new() };
+    let told = if at_the_gateways { clustered.trial.counted(Role::Gateway, LOST_NATS).await } else { String::new() };
     assert!(again < FOUND.max(ELECTION) + Duration::from_secs(2), "accepted again only after {again:?}");
     sleep_until(end).await;
     clustered.cluster.thaw(leader);
@@ -145,7 +140,7 @@ async fn cut_off(mut run: Run, leads: bool) -> Report {
     let end = Instant::now() + AWAY;
     clustered.cluster.cut_off(at, true);
     let again = clustered.accepted_again().await;
-    let told = clustered.trial.tells(&LOST_NATS, AWAY).await;
+    let told = clustered.trial.counted(Role::Gateway, LOST_NATS).await;
     assert!(again < FOUND + ELECTION, "accepted again only after {again:?}");
     sleep_until(end).await;
     clustered.cluster.cut_off(at, false);

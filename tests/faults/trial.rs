@@ -23,6 +23,8 @@ use crate::report::Report;
 const PROGRESS: Duration = Duration::from_mins(2);
 /// How long Prometheus waits for an answer.
 const SCRAPE: Duration = Duration::from_secs(10);
+/// How soon a counter shows what has happened.
+const COUNTED: Duration = Duration::from_secs(20);
 /// Requests that show that it goes on.
 const GOES_ON: u64 = 12;
 
@@ -177,10 +179,14 @@ impl Trial {
         format!("`{metric}` = {value:.0}: {alert}")
     }
 
-    /// Fails unless a counter has moved: what tells where nothing is away for long enough for an alert.
+    /// Waits until a counter has moved: what tells where nothing is away for long enough for an alert.
     pub(crate) async fn counted(&self, role: Role, metric: &str) -> String {
-        let value = self.pipeline.scrape(role).await.sum(metric, &[]).unwrap_or_default();
-        assert!(value > 0.0, "{metric} of the {} has not moved", role.name());
+        let what = format!("{metric} of the {} has moved", role.name());
+        let value = eventually(COUNTED, &what, async || {
+            let value = self.pipeline.scrape(role).await.sum(metric, &[]).unwrap_or_default();
+            if value > 0.0 { Ok(value) } else { Err("it has not") }
+        })
+        .await;
         format!("`{metric}` = {value:.0}; over before an alert")
     }
 
