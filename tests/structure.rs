@@ -158,6 +158,15 @@ fn having_read_one_stage_is_having_read_all() {
     }
 }
 
+/// Cargo reads the manifest of every member, also of those that it does not build.
+#[test]
+fn the_image_is_built_from_every_member() {
+    let seen = fs::read_to_string(root().join("deploy/Dockerfile.dockerignore")).unwrap();
+    for (krate, _) in MAY_USE {
+        assert!(seen.lines().any(|line| line == format!("!{krate}")), "{krate} is not in the image's build");
+    }
+}
+
 #[test]
 fn every_place_where_a_process_can_be_killed_is_one_where_it_is() {
     const NAMED: &str = "kill_point::reached(\"";
