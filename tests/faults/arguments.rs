@@ -6,10 +6,10 @@ use std::process::ExitCode;
 const HELP: &str = "\
 The faults that Penstock has to survive, each under load, with a ledger that is exact to the message.
 
-Usage: cargo test [--release] --test faults -- [OPTIONS] [FILTER]...
+Usage: cargo test [--release] -p tests --test faults -- [OPTIONS] [FILTER]...
 
   FILTER        only scenarios whose name contains one of these
-  --full        everything, at full length (about two hours); without it, what fits into a few minutes
+  --full        everything, at full length, which takes hours; without it, what fits into a few minutes
   --seed N      the same choices as a run that printed this seed
   --jobs N      so many scenarios at a time [default: 2, and 1 with --full, where times are told]
   --list        the names, and what each does

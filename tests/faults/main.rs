@@ -1,8 +1,9 @@
 //! The proof that nothing accepted is lost and nothing is there twice, whatever happens to the processes, the servers,
 //! the network and the clock: every fault under load, with a ledger that is exact to the message.
 //!
-//! `cargo test` runs a bounded version of it. `cargo test --release --test faults -- --full` runs all of it, and prints
-//! the seed with which it can be run again; `--help` says more. A fault that needs root says so where it cannot run.
+//! `cargo test --workspace` runs a bounded version of it. `cargo test --release -p tests --test faults -- --full` runs
+//! all of it and prints the seed with which it can be run again; `--help` says more. A fault that needs root says so
+//! where it cannot run.
 
 #![expect(
     clippy::unwrap_used,
