@@ -20,7 +20,7 @@ Usage: cargo test [--release] -p tests --test faults -- [OPTIONS] [FILTER]...
   --table FILE  also writes the results as a Markdown table";
 
 /// The exit code of what was asked for wrongly.
-const WRONG: u8 = 64;
+pub(crate) const WRONG: u8 = 64;
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -60,10 +60,9 @@ impl Arguments {
         Ok(read)
     }
 
-    /// The exit code for filters that name nothing.
-    pub(crate) fn strayed(&self) -> ExitCode {
-        let ours = self.full || self.seed.is_some() || self.jobs.is_some() || self.table.is_some();
-        if ours { ExitCode::from(WRONG) } else { ExitCode::SUCCESS }
+    /// Whether this was meant for this program: another test target knows none of these.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.full || self.seed.is_some() || self.jobs.is_some() || self.table.is_some()
     }
 
     /// Scenarios at a time: most of the time each waits for something.

@@ -28,6 +28,14 @@ impl SmallDisk {
         while file.write_all(&page).is_ok() {}
     }
 
+    /// Writes a file that leaves room for so many bytes.
+    pub(crate) fn fill_but(&self, left: u64) {
+        let disk = nix::sys::statvfs::statvfs(&self.0).expect("a disk tells its size");
+        let free = disk.blocks_available() * disk.fragment_size();
+        let length = usize::try_from(free.saturating_sub(left)).expect("it fits into memory");
+        std::fs::write(self.0.join("filler"), vec![0; length]).expect("there is room");
+    }
+
     /// Removes that file.
     pub(crate) fn free(&self) {
         std::fs::remove_file(self.0.join("filler")).expect("it was filled");
