@@ -56,11 +56,10 @@ async fn discard_old(mut run: Run) -> Report {
     let mut config = info["config"].take();
     (config["discard"], config["max_msgs"]) = (json!("old"), json!(50));
     pipeline.broker.api("STREAM.UPDATE.RAW", config.clone()).await.unwrap();
-    let trial = Trial::of(pipeline, mix, WRITERS, &mut run.random).await;
+    let mut trial = Trial::of(pipeline, mix, WRITERS, &mut run.random).await;
     trial.more(150).await;
     (config["discard"], config["max_msgs"]) = (json!("new"), json!(-1));
     trial.pipeline.broker.api("STREAM.UPDATE.RAW", config).await.unwrap();
-    let mut trial = trial;
     trial.pipeline.role(Role::Normalizer).start_again();
     let (findings, deliveries, _pipeline) = trial.judge().await;
     assert!(!findings.lost.is_empty() && !findings.unaccounted.is_empty(), "the ledger is blind: {findings}");

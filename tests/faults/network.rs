@@ -68,7 +68,9 @@ async fn partition(mut run: Run, roles: &[Role], variable: &str) -> Report {
     for close in [Proxy::there, Proxy::back, Proxy::both] {
         let end = Instant::now() + SILENT;
         close(&proxy, CLOSED);
-        told = trial.tells(roles[0], &NOT_READY, TOLD).await;
+        for role in roles {
+            told = trial.tells(*role, &NOT_READY, TOLD).await;
+        }
         sleep_until(end).await;
         proxy.both(CLEAR);
         longest = longest.max(trial.healed().await);
