@@ -145,7 +145,7 @@ async fn disk_full(mut run: Run) -> Report {
     let tables = Some(disk.path());
     let (mut own, mut trial) = start(&mut run, folder, Places { tables, ..Places::default() }).await;
     let end = Instant::now() + lasts;
-    disk.fill();
+    disk.fill(0);
     let told = trial.tells(Role::Persister, &NOT_READY, TOLD).await;
     sleep_until(end).await;
     assert!(own.server.is_up(), "a full disk for tables is an error of statements");
@@ -165,7 +165,7 @@ async fn wal_full(mut run: Run) -> Report {
     let wal = Some(disk.path());
     let (mut own, mut trial) = start(&mut run, folder, Places { wal, ..Places::default() }).await;
     let end = Instant::now() + lasts;
-    disk.fill();
+    disk.fill(0);
     let told = trial.tells(Role::Persister, &NOT_READY, 3 * TOLD).await;
     sleep_until(end).await;
     disk.free();

@@ -21,6 +21,8 @@ const SOON: Duration = Duration::from_mins(1);
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// RAW is looked at once a minute.
 const TOLD: Duration = Duration::from_secs(90);
+/// Megabytes. Only the fault may fill it: what is sent beside it takes some 150.
+const DISK: u32 = 512;
 /// The age that is told, and a little.
 const OLD: Duration = Duration::from_mins(4);
 
@@ -91,12 +93,12 @@ async fn disk(mut run: Run) -> Report {
     let program = program_of(up.run().unwrap().pids.nats.expect("up runs it"));
     let place = tempfile::Builder::new().prefix("penstock-test-disk-").tempdir().unwrap();
     let folder = place.path().join("nats");
-    let disk = SmallDisk::mount(&folder, 128);
+    let disk = SmallDisk::mount(&folder, DISK);
     let mut nats = NatsServer::new(&program, &folder, "own", "sync_interval: always, max_file_store: 8GB", "");
     nats.start();
     nats.well().await;
     let mut trial = Trial::start_on(up, &nats.url(), None, Mix::of_everything(), "", WRITERS, &mut run.random).await;
-    disk.fill_but(4 << 20);
+    disk.fill(4 << 20);
     let told = trial.tells(Role::Gateway, &INTAKE_REFUSES, SOON).await;
     sleep(run.length(Duration::from_secs(5), Duration::from_secs(20))).await;
     disk.free();
