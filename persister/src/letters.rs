@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::DeadLetterEnvelope;
-use proto::envelope::Lookup;
 use runtime::backoff::Backoff;
 use runtime::delivery::{Delivery, Settled};
 use runtime::error_chain::Chain;
@@ -17,6 +16,7 @@ use runtime::worker::Stage;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use crate::headers::Headers;
 use crate::store::Store;
 
 /// How long the broker waits before it delivers what was given back.
@@ -28,14 +28,6 @@ pub struct Letters {
     pub(crate) store: Arc<Store>,
     pub(crate) database: Dependency,
     pub(crate) shutdown: CancellationToken,
-}
-
-struct Headers<'a>(&'a Delivery);
-
-impl Lookup for Headers<'_> {
-    fn get(&self, name: &'static str) -> Option<&str> {
-        self.0.header(name)
-    }
 }
 
 impl Stage for Letters {

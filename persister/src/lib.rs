@@ -31,6 +31,7 @@ pub mod partitions;
 pub mod schema;
 
 pub mod audit;
+mod headers;
 pub mod housekeeping;
 pub mod letters;
 pub mod metrics;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proto::body_ref::CHUNK;
-use proto::envelope::{Lookup, referred_bytes};
+use proto::envelope::referred_bytes;
 use proto::{BodyRef, DeadLetterEnvelope, DedupRule, Millis, RecordEnvelope, Stage as StageName, id, subject};
 use runtime::backoff::Backoff;
 use runtime::bodies::{BodyError, Payload};
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use uuid::Uuid;
 
+use crate::headers::Headers;
 use crate::judge::Outcome;
 use crate::metrics::Metrics;
 use crate::row::{Row, RowError};
@@ -47,15 +48,6 @@ pub struct Persister {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) database: Dependency,
     pub(crate) shutdown: CancellationToken,
-}
-
-/// Headers of a delivery, for `proto` to read.
-struct Headers<'a>(&'a Delivery);
-
-impl Lookup for Headers<'_> {
-    fn get(&self, name: &'static str) -> Option<&str> {
-        self.0.header(name)
-    }
 }
 
 /// A record in hand.

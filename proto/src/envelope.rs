@@ -38,6 +38,13 @@ pub fn referred_bytes(headers: &impl Lookup) -> usize {
 /// Headers to be published: name and value, in order.
 pub type Pairs = Vec<(&'static str, String)>;
 
+/// What is to be published reads as what was delivered does.
+impl Lookup for Pairs {
+    fn get(&self, name: &'static str) -> Option<&str> {
+        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+    }
+}
+
 struct Reader<'a, L>(&'a L);
 
 impl<L: Lookup> Reader<'_, L> {
@@ -379,12 +386,6 @@ impl FromStr for DedupRule {
 mod tests {
     use super::*;
     use crate::{HashKey, KeyHasher};
-
-    impl Lookup for Pairs {
-        fn get(&self, name: &str) -> Option<&str> {
-            self.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
-        }
-    }
 
     fn raw() -> RawEnvelope {
         RawEnvelope {

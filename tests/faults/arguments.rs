@@ -1,5 +1,8 @@
-//! The command line. It has to take what `cargo test` passes to every test target: filters, and flags of the standard
-//! harness.
+//! The command line. It has to take what `cargo test` passes to every test target: filters, and those flags of the
+//! standard harness that make no difference here.
+//!
+//! What a reader would get wrong: a filter that names no scenario may be meant for another test target, so it is no
+//! error by itself. It is one beside a flag that only this program has.
 
 use std::process::ExitCode;
 
@@ -8,12 +11,16 @@ The faults that Penstock has to survive, each under load, with a ledger that is 
 
 Usage: cargo test [--release] -p tests --test faults -- [OPTIONS] [FILTER]...
 
-  FILTER        only scenarios whose name contains one of these
+  FILTER        only scenarios whose name contains one of these. One that no name contains is said. It is an error (exit
+                code 64) beside --full, --seed, --jobs or --table; without them it may be meant for another test target
   --full        everything, at full length, which takes hours; without it, what fits into a few minutes
   --seed N      the same choices as a run that printed this seed
   --jobs N      so many scenarios at a time [default: 2, and 1 with --full, where times are told]
   --list        the names, and what each does
   --table FILE  also writes the results as a Markdown table";
+
+/// The exit code of what was asked for wrongly.
+pub(crate) const WRONG: u8 = 64;
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -53,6 +60,11 @@ impl Arguments {
         Ok(read)
     }
 
+    /// Whether this was meant for this program: another test target knows none of these.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.full || self.seed.is_some() || self.jobs.is_some() || self.table.is_some()
+    }
+
     /// Scenarios at a time: most of the time each waits for something.
     pub(crate) fn jobs(&self) -> u64 {
         self.jobs.unwrap_or(if self.full { 1 } else { 2 }).max(1)
@@ -65,5 +77,5 @@ fn number(flag: &str, text: Option<String>) -> Result<u64, ExitCode> {
 
 fn refuse(why: &str) -> ExitCode {
     println!("{why}\n\n{HELP}");
-    ExitCode::from(64)
+    ExitCode::from(WRONG)
 }

@@ -6,33 +6,18 @@ use nix::sys::signal::Signal;
 use tests::Role;
 use tests::child::send;
 use tests::mix::{Kind, Mix};
-use tests::scrape::Metrics;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::memory::Memory;
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
+use crate::sign::{BACKLOG_OLD, NOT_READY};
 use crate::slow_clients::SlowClients;
-use crate::trial::{Sign, Trial};
+use crate::trial::Trial;
 
 const TOLD: Duration = Duration::from_secs(30);
 /// Longest wait for a backlog to be worked off.
 const DRAINED: Duration = Duration::from_mins(10);
-
-const BACKLOG_GROWS: Sign = Sign {
-    alert: "PenstockBacklogOld",
-    role: Role::Persister,
-    metric: "penstock_backlog_age_seconds",
-    labels: &[],
-    holds: |age| age > 5.0,
-};
-const GATEWAY_NOT_READY: Sign = Sign {
-    alert: "PenstockNotReady",
-    role: Role::Gateway,
-    metric: "penstock_ready",
-    labels: &[],
-    holds: |ready| ready == 0.0,
-};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -74,8 +59,9 @@ async fn slow_clients(mut run: Run) -> Report {
     let slow = SlowClients::start(&trial.pipeline.gateways()[0], clients);
     sleep(lasts).await;
     trial.goes_on().await;
-    assert_eq!(slow.count(), clients, "all of them are still at it");
-    let note = memory.within_bounds().await;
+    let connected = slow.connected();
+    assert!(connected > clients / 2, "of {clients} slow clients only {connected} hold a connection");
+    let note = format!("{connected} connected at the end; {}", memory.within_bounds().await);
     drop(slow);
     let healed = trial.healed().await;
     let (report, _pipeline) = trial.end().await;
@@ -99,7 +85,7 @@ async fn broker_away(mut run: Run) -> Report {
     let memory = Memory::watch(&mut trial.pipeline);
     let pids = trial.pipeline.run().pids;
     let away = Away::keep(pids.up, pids.nats.expect("up runs it"));
-    let told = trial.tells(&GATEWAY_NOT_READY, TOLD).await;
+    let told = trial.tells(Role::Gateway, &NOT_READY, TOLD).await;
     sleep(lasts).await;
     let note = memory.within_bounds().await;
     away.end();
@@ -115,15 +101,21 @@ async fn database_away(mut run: Run) -> Report {
     let memory = Memory::watch(&mut trial.pipeline);
     let arrives = rate(&trial, Duration::from_secs(5)).await;
     let pids = trial.pipeline.run().pids;
+    let end = Instant::now() + lasts;
     let away = Away::keep(pids.up, pids.postgres.expect("up runs it"));
-    let told = trial.tells(&BACKLOG_GROWS, TOLD + lasts).await;
-    sleep(lasts).await;
+    // A bounded run is over before the backlog is old.
+    let sign = run.length(NOT_READY, BACKLOG_OLD);
+    let told = trial.tells(Role::Persister, &sign, lasts.max(TOLD)).await;
+    sleep_until(end).await;
     let note = memory.within_bounds().await;
     away.end();
     let healed = trial.healed().await;
     let (records, took) = worked_off(&trial).await;
     let drains = records / took.as_secs_f64();
-    assert!(drains >= 2.0 * arrives, "{arrives:.0} records arrive each second, and only {drains:.0} are worked off");
+    assert!(
+        arrives > 0.0 && drains >= 2.0 * arrives,
+        "{arrives:.0} records arrive each second, and only {drains:.0} are worked off"
+    );
     let (report, _pipeline) = trial.end().await;
     let note = format!("{note}; {drains:.0} records/s worked off while {arrives:.0} arrive");
     Report { healed: Some(healed), told, note, ..report }
@@ -152,8 +144,7 @@ impl Drop for Away {
 
 /// Records that have ended.
 async fn ended(trial: &Trial) -> f64 {
-    let metrics = Metrics::of(&trial.pipeline.admin_url(Role::Persister)).await.unwrap();
-    metrics.sum("penstock_persister_messages_total", &[]).unwrap_or(0.0)
+    trial.counter(Role::Persister, "penstock_persister_messages_total").await
 }
 
 async fn rate(trial: &Trial, over: Duration) -> f64 {

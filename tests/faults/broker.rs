@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
-use crate::trial::{Sign, Trial};
+use crate::sign::NOT_READY;
+use crate::trial::Trial;
 
 const WRITERS: usize = 4;
 const NATS: &str = "PENSTOCK__NATS__URL";
@@ -23,14 +24,6 @@ const NATS: &str = "PENSTOCK__NATS__URL";
 const TOLD: Duration = Duration::from_secs(20);
 /// A restart of NATS and the first acknowledgement after it.
 const RESTARTED: Duration = Duration::from_mins(1);
-
-const GATEWAY_NOT_READY: Sign = Sign {
-    alert: "PenstockNotReady",
-    role: Role::Gateway,
-    metric: "penstock_ready",
-    labels: &[],
-    holds: |ready| ready == 0.0,
-};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let one = |name, what, run| Scenario { name, what, bounded: false, root: false, run };
@@ -89,7 +82,7 @@ async fn frozen(mut run: Run) -> Report {
     let nats = trial.pipeline.run().pids.nats.expect("up runs it");
     let end = Instant::now() + lasts;
     send(nats, Signal::SIGSTOP);
-    let told = trial.tells(&GATEWAY_NOT_READY, TOLD).await;
+    let told = trial.tells(Role::Gateway, &NOT_READY, TOLD).await;
     sleep_until(end).await;
     send(nats, Signal::SIGCONT);
     let healed = trial.healed().await;
@@ -133,7 +126,7 @@ async fn passwords_changed(mut run: Run) -> Report {
         nats.set_password(role.name(), "pnew");
     }
     nats.signal(Signal::SIGHUP);
-    let told = trial.tells(&GATEWAY_NOT_READY, TOLD).await;
+    let told = trial.tells(Role::Gateway, &NOT_READY, TOLD).await;
     let before = trial.accepted();
     sleep(run.length(Duration::from_secs(5), Duration::from_secs(20))).await;
     assert_eq!(trial.accepted(), before, "with the old passwords nothing is stored");

@@ -31,7 +31,7 @@ const LOST_NATS: &str = "penstock_nats_disconnects_total";
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let one = |name, what, run| Scenario { name, what, bounded: false, root: false, run };
     vec![
-        one("cluster/leader-killed", "kill -9 of the server that leads RAW; started again 30 s later", |run| {
+        one("cluster/leader-killed", "kill -9 of the server that leads RAW and has the gateway's connection", |run| {
             Box::pin(leader_killed(run))
         }),
         Scenario {
@@ -54,7 +54,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         ),
         one(
             "cluster/follower-cut-off",
-            "a server that has the gateway's connection, and leads nothing, sees no other",
+            "a server that has the gateway's connection, and does not lead RAW, sees no other",
             |run| Box::pin(cut_off(run, false)),
         ),
         one(
@@ -107,10 +107,11 @@ async fn leader_killed(mut run: Run) -> Report {
     let mut clustered = Clustered::start(&mut run).await;
     let leader = clustered.cluster.server_of(GATEWAY).await;
     clustered.cluster.lead("RAW", leader).await;
+    let lost = clustered.trial.counter(Role::Gateway, LOST_NATS).await;
     let end = Instant::now() + AWAY;
     clustered.cluster.servers[leader].kill();
     let again = clustered.accepted_again().await;
-    let told = clustered.trial.counted(Role::Gateway, LOST_NATS).await;
+    let told = clustered.trial.counted(Role::Gateway, LOST_NATS, lost).await;
     assert!(again < ELECTION, "accepted again only after {again:?}");
     sleep_until(end).await;
     clustered.cluster.servers[leader].start();
@@ -122,10 +123,12 @@ async fn frozen(mut run: Run, at_the_gateways: bool) -> Report {
     let at = clustered.cluster.server_of(GATEWAY).await;
     let leader = if at_the_gateways { at } else { (at + 1) % clustered.cluster.servers.len() };
     clustered.cluster.lead("RAW", leader).await;
+    let lost = clustered.trial.counter(Role::Gateway, LOST_NATS).await;
     let end = Instant::now() + run.length(Duration::from_secs(15), AWAY);
     clustered.cluster.freeze(leader);
     let again = clustered.accepted_again().await;
-    let told = if at_the_gateways { clustered.trial.counted(Role::Gateway, LOST_NATS).await } else { String::new() };
+    let told =
+        if at_the_gateways { clustered.trial.counted(Role::Gateway, LOST_NATS, lost).await } else { String::new() };
     assert!(again < FOUND.max(ELECTION) + Duration::from_secs(2), "accepted again only after {again:?}");
     sleep_until(end).await;
     clustered.cluster.thaw(leader);
@@ -137,10 +140,11 @@ async fn cut_off(mut run: Run, leads: bool) -> Report {
     let at = clustered.cluster.server_of(GATEWAY).await;
     let leader = if leads { at } else { (at + 1) % clustered.cluster.servers.len() };
     clustered.cluster.lead("RAW", leader).await;
+    let lost = clustered.trial.counter(Role::Gateway, LOST_NATS).await;
     let end = Instant::now() + AWAY;
     clustered.cluster.cut_off(at, true);
     let again = clustered.accepted_again().await;
-    let told = clustered.trial.counted(Role::Gateway, LOST_NATS).await;
+    let told = clustered.trial.counted(Role::Gateway, LOST_NATS, lost).await;
     assert!(again < FOUND + ELECTION, "accepted again only after {again:?}");
     sleep_until(end).await;
     clustered.cluster.cut_off(at, false);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tests::ledger::{Delivery, Findings};
 use tests::mix::{Kind, Mix};
 use tests::{Pipeline, Role, config, eventually};
 
@@ -39,10 +40,10 @@ async fn no_deduplication(mut run: Run) -> Report {
     let pipeline = Pipeline::by_hand(&text, &Role::ALL).await;
     let trial = Trial::of(pipeline, mix, WRITERS, &mut run.random).await;
     trial.more(100).await;
-    let (findings, _, _pipeline) = trial.judge().await;
+    let (findings, deliveries, _pipeline) = trial.judge().await;
     assert!(!findings.twice.is_empty() && !findings.exact(), "the ledger is blind: {findings}");
     assert!(findings.lost.is_empty() && findings.unaccounted.is_empty(), "{findings:#?}");
-    seen(findings.lost.len(), findings.twice.len())
+    seen(&findings, &deliveries)
 }
 
 /// The normalizer is stopped while RAW overflows. Only a stream that was changed behind Penstock's back does that, and
@@ -55,15 +56,14 @@ async fn discard_old(mut run: Run) -> Report {
     let mut config = info["config"].take();
     (config["discard"], config["max_msgs"]) = (json!("old"), json!(50));
     pipeline.broker.api("STREAM.UPDATE.RAW", config.clone()).await.unwrap();
-    let trial = Trial::of(pipeline, mix, WRITERS, &mut run.random).await;
+    let mut trial = Trial::of(pipeline, mix, WRITERS, &mut run.random).await;
     trial.more(150).await;
     (config["discard"], config["max_msgs"]) = (json!("new"), json!(-1));
     trial.pipeline.broker.api("STREAM.UPDATE.RAW", config).await.unwrap();
-    let mut trial = trial;
     trial.pipeline.role(Role::Normalizer).start_again();
-    let (findings, _, _pipeline) = trial.judge().await;
+    let (findings, deliveries, _pipeline) = trial.judge().await;
     assert!(!findings.lost.is_empty() && !findings.unaccounted.is_empty(), "the ledger is blind: {findings}");
-    seen(findings.lost.len(), findings.twice.len())
+    seen(&findings, &deliveries)
 }
 
 /// Somebody takes messages from the persister's consumer and acknowledges them without having written anything.
@@ -79,11 +79,12 @@ async fn ack_before_commit(mut run: Run) -> Report {
     })
     .await;
     trial.pipeline.role(Role::Persister).start_again();
-    let (findings, _, _pipeline) = trial.judge().await;
+    let (findings, deliveries, _pipeline) = trial.judge().await;
     assert!(findings.unaccounted.len() >= taken, "{taken} were thrown away, and the ledger is blind: {findings}");
-    seen(findings.lost.len(), findings.twice.len())
+    seen(&findings, &deliveries)
 }
 
-fn seen(lost: usize, twice: usize) -> Report {
-    Report { saw: "200".to_owned(), lost, twice, note: "as it has to be: a control".to_owned(), ..Report::default() }
+fn seen(findings: &Findings, deliveries: &[Delivery]) -> Report {
+    let (lost, twice) = (findings.lost.len(), findings.twice.len());
+    Report { lost, twice, note: "as it has to be: a control".to_owned(), ..Report::of(deliveries) }
 }

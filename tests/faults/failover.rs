@@ -12,10 +12,11 @@ use tests::mix::Mix;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::forwarder::Forwarder;
-use crate::postgres::{PERSISTER_NOT_READY, TOLD, WRITERS};
+use crate::postgres::{TOLD, WRITERS};
 use crate::postgres_server::{Places, PostgresServer, url};
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
+use crate::sign::NOT_READY;
 use crate::small_disk::SmallDisk;
 use crate::trial::Trial;
 
@@ -96,7 +97,7 @@ async fn fail_over(own: &mut Own, trial: &mut Trial, lasts: Duration) -> (Postgr
     let end = Instant::now() + lasts;
     own.server.kill();
     own.forwarder.switch(replica.address());
-    let told = trial.tells(&PERSISTER_NOT_READY, TOLD).await;
+    let told = trial.tells(Role::Persister, &NOT_READY, TOLD).await;
     sleep_until(end).await;
     replica.promote().await;
     trial.pipeline.database = Database::new(&replica.url());
@@ -128,7 +129,7 @@ async fn old_primary(mut run: Run) -> Report {
     sleep(Duration::from_secs(1)).await;
     let end = Instant::now() + lasts;
     own.forwarder.switch(own.server.address());
-    let told = trial.tells(&PERSISTER_NOT_READY, TOLD).await;
+    let told = trial.tells(Role::Persister, &NOT_READY, TOLD).await;
     sleep_until(end).await;
     own.forwarder.switch(second.address());
     let healed = trial.healed().await;
@@ -144,8 +145,8 @@ async fn disk_full(mut run: Run) -> Report {
     let tables = Some(disk.path());
     let (mut own, mut trial) = start(&mut run, folder, Places { tables, ..Places::default() }).await;
     let end = Instant::now() + lasts;
-    disk.fill();
-    let told = trial.tells(&PERSISTER_NOT_READY, TOLD).await;
+    disk.fill(0);
+    let told = trial.tells(Role::Persister, &NOT_READY, TOLD).await;
     sleep_until(end).await;
     assert!(own.server.is_up(), "a full disk for tables is an error of statements");
     disk.free();
@@ -164,8 +165,8 @@ async fn wal_full(mut run: Run) -> Report {
     let wal = Some(disk.path());
     let (mut own, mut trial) = start(&mut run, folder, Places { wal, ..Places::default() }).await;
     let end = Instant::now() + lasts;
-    disk.fill();
-    let told = trial.tells(&PERSISTER_NOT_READY, 3 * TOLD).await;
+    disk.fill(0);
+    let told = trial.tells(Role::Persister, &NOT_READY, 3 * TOLD).await;
     sleep_until(end).await;
     disk.free();
     own.server.ready().await;

@@ -1,7 +1,5 @@
 //! What fills up: a stream to its limit, and the disk under NATS.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -13,7 +11,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
-use crate::trial::{Sign, Trial};
+use crate::sign::{BACKLOG_OLD, INTAKE_REFUSES, RAW_FULL};
+use crate::small_disk::SmallDisk;
+use crate::trial::Trial;
 
 const WRITERS: usize = 4;
 const SOON: Duration = Duration::from_mins(1);
@@ -21,30 +21,10 @@ const SOON: Duration = Duration::from_mins(1);
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// RAW is looked at once a minute.
 const TOLD: Duration = Duration::from_secs(90);
+/// Megabytes. Only the fault may fill it: what is sent beside it takes some 150.
+const DISK: u32 = 512;
 /// The age that is told, and a little.
 const OLD: Duration = Duration::from_mins(4);
-
-const RAW_IS_FULL: Sign = Sign {
-    alert: "PenstockStreamFull",
-    role: Role::Normalizer,
-    metric: "penstock_stream_bytes_ratio",
-    labels: &[("stream", "RAW")],
-    holds: |ratio| ratio > 0.85,
-};
-const WAITS: Sign = Sign {
-    alert: "PenstockBacklogOld",
-    role: Role::Dedup,
-    metric: "penstock_backlog_age_seconds",
-    labels: &[("stage", "dedup")],
-    holds: |age| age > 120.0,
-};
-const REFUSES: Sign = Sign {
-    alert: "PenstockIntakeRefuses",
-    role: Role::Gateway,
-    metric: "penstock_gateway_requests_total",
-    labels: &[("outcome", "unavailable")],
-    holds: |refused| refused > 3.0,
-};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let one = |name, what, run| Scenario { name, what, bounded: false, root: false, run };
@@ -74,13 +54,13 @@ async fn raw(mut run: Run) -> Report {
     // A pass of trimming takes a tenth of a stream: one that is very small gets little room each time.
     leave(&trial.pipeline, "CANONICAL", 2_000_000).await;
     leave(&trial.pipeline, "RAW", 1_000_000).await;
-    trial.tells(&REFUSES, OLD).await;
+    trial.tells(Role::Gateway, &INTAKE_REFUSES, OLD).await;
     // What is larger than all that was refused is refused as well.
     let body = json!({ "id": "full", "message": "x".repeat(30_000) }).to_string();
     let refused = trial.pipeline.post(&Request::json("/v1/form/contact", body)).await;
     refused.problem(503);
     assert!(refused.header("Retry-After").is_some() && refused.took < AT_ONCE, "at once, and when to try: {refused}");
-    let told = trial.tells(&RAW_IS_FULL, TOLD).await;
+    let told = trial.tells(Role::Normalizer, &RAW_FULL, TOLD).await;
     trial.pipeline.role(Role::Dedup).start_again();
     let healed = trial.healed().await;
     let (report, _pipeline) = trial.end_served().await;
@@ -91,7 +71,7 @@ async fn unique(mut run: Run) -> Report {
     let mut trial = Trial::start(Mix::of_small_ones(), "", WRITERS, &mut run.random).await;
     trial.pipeline.role(Role::Persister).stop(SOON).await;
     leave(&trial.pipeline, "UNIQUE", 100_000).await;
-    let told = trial.tells(&WAITS, OLD).await;
+    let told = trial.tells(Role::Dedup, &BACKLOG_OLD, OLD).await;
     trial.goes_on().await;
     trial.pipeline.role(Role::Persister).start_again();
     let healed = trial.healed().await;
@@ -108,41 +88,20 @@ async fn unique(mut run: Run) -> Report {
     Report { healed: Some(healed), told, note, ..report }
 }
 
-/// A disk of its own for one folder.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn on(folder: &Path, size: &str) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
-        let options = format!("size={size}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).status();
-        assert!(mounted.is_ok_and(|status| status.success()), "a tmpfs can be mounted");
-        Self(folder.to_owned())
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        Command::new("umount").arg("--lazy").arg(&self.0).status().ok();
-    }
-}
-
 async fn disk(mut run: Run) -> Report {
     let up = Up::start(None, &[]).await;
     let program = program_of(up.run().unwrap().pids.nats.expect("up runs it"));
     let place = tempfile::Builder::new().prefix("penstock-test-disk-").tempdir().unwrap();
     let folder = place.path().join("nats");
-    let _disk = Disk::on(&folder, "128m");
+    let disk = SmallDisk::mount(&folder, DISK);
     let mut nats = NatsServer::new(&program, &folder, "own", "sync_interval: always, max_file_store: 8GB", "");
     nats.start();
     nats.well().await;
     let mut trial = Trial::start_on(up, &nats.url(), None, Mix::of_everything(), "", WRITERS, &mut run.random).await;
-    let ballast = folder.join("ballast");
-    let free = nix::sys::statvfs::statvfs(&folder).map(|disk| disk.blocks_available() * disk.fragment_size()).unwrap();
-    std::fs::write(&ballast, vec![0_u8; usize::try_from(free).unwrap().saturating_sub(4 << 20)]).unwrap();
-    let told = trial.tells(&REFUSES, SOON).await;
+    disk.fill(4 << 20);
+    let told = trial.tells(Role::Gateway, &INTAKE_REFUSES, SOON).await;
     sleep(run.length(Duration::from_secs(5), Duration::from_secs(20))).await;
-    std::fs::remove_file(&ballast).unwrap();
+    disk.free();
     let before = trial.accepted();
     sleep(Duration::from_secs(15)).await;
     let by_itself = trial.accepted() - before;

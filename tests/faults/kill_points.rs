@@ -2,10 +2,10 @@
 //!
 //! A place that is not come to fails the scenario: a kill that never happens proves nothing.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use std::os::unix::process::ExitStatusExt as _;
 use tests::mix::Mix;
 use tests::random::Random;
 use tests::{Role, binary, eventually};

@@ -19,7 +19,7 @@ const COMES_BACK: Duration = Duration::from_mins(1);
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario {
         name: "processes/random-kills",
-        what: "kill -9 of any role, of NATS and of PostgreSQL at random moments",
+        what: "kill -9 of any role, of NATS and of PostgreSQL at random moments, and of all roles at one",
         bounded: true,
         root: false,
         run: |run| Box::pin(random_kills(run)),
@@ -58,7 +58,13 @@ async fn random_kills(mut run: Run) -> Report {
             println!("  {} of {kills} kills, {} requests accepted", kill + 1, trial.accepted());
         }
     }
+    for process in trial.pipeline.role_list() {
+        process.kill();
+    }
+    for process in trial.pipeline.role_list() {
+        process.start_again();
+    }
     let healed = trial.healed().await;
     let (report, _pipeline) = trial.end().await;
-    Report { healed: Some(healed), note: format!("{kills} kills"), ..report }
+    Report { healed: Some(healed), note: format!("{kills} kills, and one of all roles at once"), ..report }
 }

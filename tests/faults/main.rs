@@ -35,6 +35,7 @@ mod processes;
 mod report;
 mod runner;
 mod scenario;
+mod sign;
 mod slow_clients;
 mod small_disk;
 mod streams;
@@ -44,7 +45,6 @@ mod upgrade;
 use std::process::ExitCode;
 
 use scenario::Scenario;
-use trial::Sign;
 
 /// Everything there is, in the order in which it is run.
 fn scenarios() -> Vec<Scenario> {
@@ -68,14 +68,9 @@ fn scenarios() -> Vec<Scenario> {
     areas.iter().flat_map(|scenarios| scenarios()).collect()
 }
 
-/// What operators are told by, each with an alert that has to be there.
-fn signs() -> Vec<Sign> {
-    [processes::SIGNS, postgres::SIGNS, clock::SIGNS, upgrade::SIGNS, configuration::SIGNS].concat()
-}
-
 fn main() -> ExitCode {
     match arguments::Arguments::read(std::env::args().skip(1)) {
-        Ok(arguments) => runner::run(&scenarios(), &signs(), &arguments),
+        Ok(arguments) => runner::run(&scenarios(), &arguments),
         Err(answer) => answer,
     }
 }

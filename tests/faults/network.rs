@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
-use crate::trial::{Sign, Trial};
+use crate::sign::{NATS_UNSTEADY, NOT_READY};
+use crate::trial::Trial;
 
 const WRITERS: usize = 4;
 const NATS: &str = "PENSTOCK__NATS__URL";
@@ -19,18 +20,6 @@ const POSTGRES: &str = "PENSTOCK__POSTGRES__URL";
 const TOLD: Duration = Duration::from_secs(40);
 const SILENT: Duration = Duration::from_secs(20);
 const BETWEEN_RESETS: Duration = Duration::from_millis(100);
-
-const fn not_ready(role: Role) -> Sign {
-    Sign { alert: "PenstockNotReady", role, metric: "penstock_ready", labels: &[], holds: |ready| ready == 0.0 }
-}
-
-const UNSTEADY: Sign = Sign {
-    alert: "PenstockNatsUnsteady",
-    role: Role::Gateway,
-    metric: "penstock_nats_disconnects_total",
-    labels: &[],
-    holds: |lost| lost > 3.0,
-};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let one = |name, what, run| Scenario { name, what, bounded: false, root: false, run };
@@ -79,7 +68,9 @@ async fn partition(mut run: Run, roles: &[Role], variable: &str) -> Report {
     for close in [Proxy::there, Proxy::back, Proxy::both] {
         let end = Instant::now() + SILENT;
         close(&proxy, CLOSED);
-        told = trial.tells(&not_ready(roles[0]), TOLD).await;
+        for role in roles {
+            told = trial.tells(*role, &NOT_READY, TOLD).await;
+        }
         sleep_until(end).await;
         proxy.both(CLEAR);
         longest = longest.max(trial.healed().await);
@@ -89,17 +80,17 @@ async fn partition(mut run: Run, roles: &[Role], variable: &str) -> Report {
 }
 
 async fn resets(mut run: Run) -> Report {
-    let end_of = run.length(Duration::from_secs(8), Duration::from_secs(30));
+    let lasts = run.length(Duration::from_secs(8), Duration::from_secs(30));
     let mut trial = Trial::start(Mix::of_everything(), "", WRITERS, &mut run.random).await;
     let nats = between(&mut trial, &Role::ALL, NATS).await;
     let postgres = between(&mut trial, &[Role::Persister], POSTGRES).await;
-    let end = Instant::now() + end_of;
+    let end = Instant::now() + lasts;
     while Instant::now() < end {
         nats.reset();
         postgres.reset();
         sleep(BETWEEN_RESETS.mul_f64(0.5 + f64::from(u32::try_from(run.random.below(100)).unwrap()) / 100.0)).await;
     }
-    let told = trial.tells(&UNSTEADY, TOLD).await;
+    let told = trial.tells(Role::Gateway, &NATS_UNSTEADY, TOLD).await;
     let healed = trial.healed().await;
     let (report, _pipeline) = trial.end_served().await;
     Report { healed: Some(healed), told, ..report }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tests::child::send;
-use tests::ledger::{Delivery, Outcome};
 use tests::mix::{Kind, Mix};
 use tests::scrape::Metrics;
 use tests::{Pipeline, Role, eventually};
@@ -15,7 +14,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::memory_limit::MemoryLimit;
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
-use crate::trial::{Sign, Trial, saw};
+use crate::sign::{FILES_RUN_OUT, RESTARTS};
+use crate::trial::Trial;
 
 const WRITERS: usize = 4;
 const STOP: Duration = Duration::from_secs(40);
@@ -25,21 +25,8 @@ const FROZEN: Duration = Duration::from_secs(45);
 /// Longer than PostgreSQL lets a transaction idle: the frozen one finds its connection gone.
 const FROZEN_IN_A_TRANSACTION: Duration = Duration::from_secs(75);
 /// Files that a process may open, and connections that ask for more.
-const FILES: u32 = 768;
+pub(crate) const FILES: u32 = 768;
 const CONNECTIONS: usize = 900;
-
-const FILES_RUN_OUT: Sign = Sign {
-    alert: "PenstockFilesRunOut",
-    role: Role::Gateway,
-    metric: "process_open_fds",
-    labels: &[],
-    holds: |open| open > 0.8 * f64::from(FILES),
-};
-/// That it changes is looked at by the scenario.
-const RESTARTED: &str = "process_start_time_seconds";
-const RESTARTS: &str = "PenstockRestarts";
-
-pub(crate) const SIGNS: &[Sign] = &[FILES_RUN_OUT];
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let scenario = |name, what, bounded, root, run| Scenario { name, what, bounded, root, run };
@@ -92,17 +79,8 @@ async fn rolling_restart(mut run: Run) -> Report {
             trial.goes_on().await;
         }
     }
-    let (findings, deliveries, _pipeline) = trial.judge().await;
-    findings.assert_exact();
-    all_accepted(&deliveries);
-    Report { saw: saw(&deliveries), note: format!("{times} rounds over two of each role"), ..Report::default() }
-}
-
-/// No request has failed. A connection that is refused was none: a balancer takes the other gateway.
-pub(crate) fn all_accepted(deliveries: &[Delivery]) {
-    let is_fine = |outcome: &Outcome| matches!(outcome, Outcome::Accepted(_) | Outcome::NotSent);
-    let failed: Vec<_> = deliveries.iter().filter(|delivery| !is_fine(&delivery.outcome)).collect();
-    assert!(failed.is_empty(), "{failed:#?}");
+    let (report, _pipeline) = trial.end_accepted().await;
+    Report { note: format!("{times} rounds over two of each role"), ..report }
 }
 
 async fn frozen(mut run: Run, role: Role) -> Report {
@@ -124,7 +102,7 @@ async fn frozen(mut run: Run, role: Role) -> Report {
         trial.pipeline.start_role(role).await;
     }
     let admin = trial.pipeline.admin_url(role);
-    let told = trial.silent(&admin, "PenstockProcessDown").await;
+    let told = trial.silent(&admin).await;
     sleep_until(begun + lasts).await;
     trial.goes_on().await;
     send(pid, Signal::SIGCONT);
@@ -157,7 +135,6 @@ async fn memory_limit(mut run: Run) -> Report {
     // What piles up while a stage dies again and again has to be worked off afterwards: not only large ones.
     let mix = Mix(vec![Kind::Large, Kind::Webhook, Kind::Mail, Kind::Form, Kind::Webhook, Kind::Form]);
     let mut trial = Trial::start(mix, "", 2, &mut run.random).await;
-    crate::alerts::covers(RESTARTS, RESTARTED).unwrap();
     let mut healed = Duration::ZERO;
     for role in Role::ALL {
         let limit = MemoryLimit::new(role.name());
@@ -166,7 +143,7 @@ async fn memory_limit(mut run: Run) -> Report {
         process.kill();
         process.start_again();
         process.ready().await;
-        let started = started(&process.admin_url()).await;
+        let before = started(&process.admin_url()).await;
         for death in 1..=deaths {
             let process = trial.pipeline.role(role);
             process.start_again();
@@ -184,7 +161,7 @@ async fn memory_limit(mut run: Run) -> Report {
         trial.pipeline.role(role).start_again();
         healed = healed.max(trial.healed().await);
         let admin = trial.pipeline.admin_url(role);
-        assert!(started < crate::processes::started(&admin).await, "{RESTARTED} tells of a restart");
+        assert!(RESTARTS.holds(started(&admin).await - before), "a restart of the {} is not told", role.name());
         trial.pipeline.role(role).after(None);
         trial.pipeline.role(role).kill();
         trial.pipeline.role(role).start_again();
@@ -192,12 +169,12 @@ async fn memory_limit(mut run: Run) -> Report {
     }
     let (report, _pipeline) = trial.end().await;
     let note = format!("each role killed {deaths} times by the kernel; it lives once its limit allows it");
-    Report { healed: Some(healed), told: format!("`{RESTARTED}` moves: {RESTARTS}"), note, ..report }
+    Report { healed: Some(healed), told: RESTARTS.told("moves"), note, ..report }
 }
 
 /// When a process was started, as its metrics say.
 async fn started(admin: &str) -> f64 {
-    Metrics::of(admin).await.unwrap().sum(RESTARTED, &[]).expect("every process tells when it was started")
+    RESTARTS.value(&Metrics::of(admin).await.unwrap()).expect("every process tells when it was started")
 }
 
 async fn no_file_descriptors(mut run: Run) -> Report {
@@ -214,7 +191,7 @@ async fn no_file_descriptors(mut run: Run) -> Report {
     for _ in 0..CONNECTIONS {
         open.push(TcpStream::connect(&address).await.expect("the kernel takes it"));
     }
-    let told = trial.tells(&FILES_RUN_OUT, SOON).await;
+    let told = trial.tells(Role::Gateway, &FILES_RUN_OUT, SOON).await;
     while Instant::now() < end {
         let asked = Instant::now();
         let answer = tests::Request::get("/livez").send(&admin).await.expect("the admin address answers");

@@ -1,7 +1,11 @@
 //! What a scenario found out: a line of the table in `docs/reliability.md`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+
+use tests::ledger::{Delivery, Outcome};
+use tokio::time::Instant;
 
 /// The result of a scenario that kept its promises.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,11 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// One of what the senders saw, with nothing lost and nothing there twice.
+    pub(crate) fn of(deliveries: &[Delivery]) -> Self {
+        Self { saw: saw(deliveries), ..Self::default() }
+    }
+
     /// As cells of a Markdown row.
     pub(crate) fn cells(&self) -> [String; 6] {
         [
@@ -45,4 +54,34 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// In a line: answers by kind, the slowest, and the longest time without an accepted request.
+fn saw(deliveries: &[Delivery]) -> String {
+    let mut answers: BTreeMap<String, usize> = BTreeMap::new();
+    for delivery in deliveries {
+        let kind = match &delivery.outcome {
+            Outcome::Accepted(_) => "200".to_owned(),
+            Outcome::Refused(status) => status.to_string(),
+            Outcome::NotSent => "no connection".to_owned(),
+            Outcome::Unknown(_) => "cut".to_owned(),
+        };
+        *answers.entry(kind).or_default() += 1;
+    }
+    let answers: Vec<String> = answers.iter().map(|(kind, count)| format!("{count} x {kind}")).collect();
+    let slowest = deliveries.iter().map(|delivery| delivery.took).max().unwrap_or_default();
+    format!(
+        "{}; slowest answer {:.1} s, longest without a 200 {:.1} s",
+        answers.join(", "),
+        slowest.as_secs_f64(),
+        longest_gap(deliveries).as_secs_f64()
+    )
+}
+
+/// The longest time in which nothing was accepted.
+fn longest_gap(deliveries: &[Delivery]) -> Duration {
+    let accepted = deliveries.iter().filter(|delivery| matches!(delivery.outcome, Outcome::Accepted(_)));
+    let mut times: Vec<Instant> = accepted.map(|delivery| delivery.at).collect();
+    times.sort_unstable();
+    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }

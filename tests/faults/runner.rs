@@ -1,5 +1,7 @@
 //! Runs scenarios, tells how each ended, and ends with a code that says whether all promises held.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -10,21 +12,27 @@ use std::time::Instant;
 use tests::random::Random;
 
 use crate::alerts;
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, WRONG};
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
-use crate::trial::Sign;
+use crate::sign;
 
-pub(crate) fn run(scenarios: &[Scenario], signs: &[Sign], arguments: &Arguments) -> ExitCode {
+pub(crate) fn run(scenarios: &[Scenario], arguments: &Arguments) -> ExitCode {
     alerts::controls();
-    for sign in signs {
-        alerts::covers(sign.alert, sign.metric).unwrap();
+    sign::all_are_covered();
+    let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
+    let mut strays = false;
+    for filter in arguments.filters.iter().filter(|filter| !names.iter().any(|name| name.contains(filter.as_str()))) {
+        println!("no scenario has {filter:?} in its name; near it are {}", nearest(filter, &names).join(", "));
+        strays = true;
     }
-    let meant = |scenario: &&Scenario| {
-        let named = arguments.filters.iter().any(|filter| scenario.name.contains(filter.as_str()));
-        named || (arguments.filters.is_empty() && (scenario.bounded || arguments.full || arguments.list))
-    };
-    let chosen: Vec<&Scenario> = scenarios.iter().filter(meant).collect();
+    if strays && arguments.is_ours() {
+        return ExitCode::from(WRONG);
+    }
+    let chosen: Vec<&Scenario> = scenarios.iter().filter(|scenario| is_meant(scenario, arguments)).collect();
+    if chosen.is_empty() {
+        return ExitCode::SUCCESS;
+    }
     if arguments.list {
         for scenario in chosen {
             let marks = [(scenario.bounded, "bounded"), (scenario.root, "root")];
@@ -46,6 +54,26 @@ pub(crate) fn run(scenarios: &[Scenario], signs: &[Sign], arguments: &Arguments)
     }
     println!("failed, seed {seed}: {}", failed.join(", "));
     ExitCode::FAILURE
+}
+
+fn is_meant(scenario: &Scenario, arguments: &Arguments) -> bool {
+    if arguments.filters.is_empty() {
+        scenario.bounded || arguments.full || arguments.list
+    } else {
+        arguments.filters.iter().any(|filter| scenario.name.contains(filter.as_str()))
+    }
+}
+
+/// The three names that have most pairs of letters in common with it.
+fn nearest<'a>(filter: &str, names: &[&'a str]) -> Vec<&'a str> {
+    let pairs: BTreeSet<&[u8]> = filter.as_bytes().windows(2).collect();
+    let mut names = names.to_vec();
+    names.sort_by_cached_key(|name| {
+        let of_name: BTreeSet<&[u8]> = name.as_bytes().windows(2).collect();
+        Reverse(of_name.intersection(&pairs).count())
+    });
+    names.truncate(3);
+    names
 }
 
 /// Runs them, so many at a time, in the order in which they were chosen; tells of each when it has ended.

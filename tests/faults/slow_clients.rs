@@ -1,5 +1,7 @@
 //! Clients that take their time: each of them holds a connection and sends next to nothing, or reads nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,34 +24,41 @@ enum Slow {
 }
 
 /// Clients at work until dropped. One that is turned away comes again.
-pub(crate) struct SlowClients(JoinSet<()>);
+pub(crate) struct SlowClients {
+    connected: Arc<AtomicUsize>,
+    _work: JoinSet<()>,
+}
 
 impl SlowClients {
     /// Starts so many on a gateway, a third of each kind.
     pub(crate) fn start(url: &str, clients: usize) -> Self {
         let authority = url.trim_start_matches("http://").to_owned();
-        let mut set = JoinSet::new();
+        let (connected, mut work) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
         for number in 0..clients {
             let kind = [Slow::Header, Slow::Body, Slow::Reader][number % 3];
-            let authority = authority.clone();
-            set.spawn(async move {
+            let (authority, connected) = (authority.clone(), Arc::clone(&connected));
+            work.spawn(async move {
                 // Not all at one moment.
                 sleep(Duration::from_millis(u64::try_from(number % 1000).unwrap_or(0))).await;
                 loop {
                     // However it ends: the gateway may turn it away at any time, and that is what it is for.
                     match TcpStream::connect(&authority).await {
-                        Ok(stream) => drop(be_slow(stream, kind).await),
+                        Ok(stream) => {
+                            connected.fetch_add(1, Ordering::Relaxed);
+                            drop(be_slow(stream, kind).await);
+                            connected.fetch_sub(1, Ordering::Relaxed);
+                        }
                         Err(_) => sleep(PACE).await,
                     }
                 }
             });
         }
-        Self(set)
+        Self { connected, _work: work }
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
+    /// How many hold a connection now.
+    pub(crate) fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A disk of a few megabytes, in memory. Mounting one takes root.
+//! A small disk, in memory. Mounting one takes root.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -20,12 +20,17 @@ impl SmallDisk {
         &self.0
     }
 
-    /// Writes a file until there is no room for more.
-    pub(crate) fn fill(&self) {
+    /// Writes a file until there is room for no more than so many bytes.
+    pub(crate) fn fill(&self, left: u64) {
         let mut file = File::create(self.0.join("filler")).expect("a file");
-        let page = [0; 4096];
+        let piece = [0; 4096];
         // Others write, too: how much is left is not known beforehand.
-        while file.write_all(&page).is_ok() {}
+        while self.room() > left && file.write_all(&piece).is_ok() {}
+    }
+
+    fn room(&self) -> u64 {
+        let disk = nix::sys::statvfs::statvfs(&self.0).expect("a disk tells its size");
+        disk.blocks_available() * disk.fragment_size()
     }
 
     /// Removes that file.

@@ -15,30 +15,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
-use crate::trial::{Sign, Trial};
+use crate::sign::{REDELIVERIES, STREAMS_CHANGED};
+use crate::trial::Trial;
 
 const WRITERS: usize = 4;
 /// They are looked at every 10 seconds.
 const TOLD: Duration = Duration::from_secs(30);
 const POSTGRES: &str = "PENSTOCK__POSTGRES__URL";
-
-const fn faults_of(role: Role) -> Sign {
-    Sign {
-        alert: "PenstockStreamsChanged",
-        role,
-        metric: "penstock_stream_faults",
-        labels: &[],
-        holds: |faults| faults > 0.0,
-    }
-}
-
-const REDELIVERIES: Sign = Sign {
-    alert: "PenstockRedeliveries",
-    role: Role::Persister,
-    metric: "penstock_redelivered_total",
-    labels: &[],
-    holds: |again| again > 50.0,
-};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let one = |name, what, run| Scenario { name, what, bounded: false, root: false, run };
@@ -81,21 +64,21 @@ async fn raw_deleted(mut run: Run) -> Report {
     trial.pipeline.settled().await;
     trial.pipeline.broker.api("STREAM.DELETE.RAW", json!({})).await.unwrap();
     trial.pipeline.role(Role::Gateway).child().signal(Signal::SIGCONT);
-    let told = trial.tells(&faults_of(Role::Gateway), TOLD).await;
+    let told = trial.tells(Role::Gateway, &STREAMS_CHANGED, TOLD).await;
     provisioned(trial, told).await
 }
 
 async fn changed(mut run: Run, how: fn(&mut Value)) -> Report {
     let trial = Trial::start(Mix::of_everything(), "", WRITERS, &mut run.random).await;
     change(&trial.pipeline, "RAW", how).await;
-    let told = trial.tells(&faults_of(Role::Gateway), TOLD).await;
+    let told = trial.tells(Role::Gateway, &STREAMS_CHANGED, TOLD).await;
     provisioned(trial, told).await
 }
 
 async fn consumer_deleted(mut run: Run) -> Report {
     let trial = Trial::start(Mix::of_everything(), "", WRITERS, &mut run.random).await;
     trial.pipeline.broker.api("CONSUMER.DELETE.UNIQUE.persister", json!({})).await.unwrap();
-    let told = trial.tells(&faults_of(Role::Persister), TOLD).await;
+    let told = trial.tells(Role::Persister, &STREAMS_CHANGED, TOLD).await;
     trial.goes_on().await;
     provisioned(trial, told).await
 }
@@ -154,7 +137,10 @@ async fn redelivery_storm(mut run: Run) -> Report {
         trial.pipeline.broker.api(&format!("CONSUMER.DURABLE.CREATE.{stream}.{name}"), request).await.unwrap();
     }
     proxy.both(Way { latency: Duration::from_millis(250), ..CLEAR });
-    let told = [trial.tells(&faults_of(Role::Persister), TOLD).await, trial.tells(&REDELIVERIES, TOLD).await];
+    let told = [
+        trial.tells(Role::Persister, &STREAMS_CHANGED, TOLD).await,
+        trial.tells(Role::Persister, &REDELIVERIES, TOLD).await,
+    ];
     sleep(run.length(Duration::from_secs(5), Duration::from_secs(30))).await;
     proxy.both(CLEAR);
     trial.pipeline.command(&["provision"]).await;

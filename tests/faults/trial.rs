@@ -3,7 +3,6 @@
 //! What a reader would get wrong: a promise is judged at the very end, when everything has settled. What is looked at
 //! while the fault lasts is only what the sender sees, and what an operator would be told.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,8 +15,8 @@ use tests::up::Up;
 use tests::{Pipeline, Role, config, eventually};
 use tokio::time::{Instant, timeout};
 
-use crate::alerts;
 use crate::report::Report;
+use crate::sign::{PROCESS_DOWN, Sign};
 
 /// Longest wait for the load to get on.
 const PROGRESS: Duration = Duration::from_mins(2);
@@ -38,24 +37,6 @@ pub(crate) struct Trial {
     load: Load,
     /// What was answered before is of no interest: the test itself has restarted something.
     since: Instant,
-}
-
-/// What an operator would be told by: a metric, and the alert on it in `deploy/alerts.yml`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sign {
-    pub(crate) alert: &'static str,
-    pub(crate) role: Role,
-    pub(crate) metric: &'static str,
-    pub(crate) labels: &'static [(&'static str, &'static str)],
-    /// Whether this value is one that the alert is for.
-    pub(crate) holds: fn(f64) -> bool,
-}
-
-impl Sign {
-    /// A role says that it cannot do its job.
-    pub(crate) const fn not_ready(role: Role) -> Self {
-        Self { alert: "PenstockNotReady", role, metric: "penstock_ready", labels: &[], holds: |ready| ready == 0.0 }
-    }
 }
 
 impl Trial {
@@ -166,58 +147,80 @@ impl Trial {
     }
 
     /// Waits until the metric of a sign says what its alert is for.
-    pub(crate) async fn tells(&self, sign: &Sign, within: Duration) -> String {
-        let Sign { alert, role, metric, labels, holds } = *sign;
-        alerts::covers(alert, metric).unwrap();
-        let admin = self.pipeline.admin_url(role);
-        let value = eventually(within, &format!("{metric} of the {} tells ({alert})", role.name()), async || {
-            let metrics = Metrics::of(&admin).await?;
-            let value = metrics.sum(metric, labels).ok_or_else(|| format!("{metric} is not there"))?;
-            if holds(value) { Ok(value) } else { Err(value.to_string()) }
-        })
-        .await;
-        format!("`{metric}` = {value:.0}: {alert}")
+    pub(crate) async fn tells(&self, role: Role, sign: &Sign, within: Duration) -> String {
+        let what = format!("the {} tells: {}", role.name(), sign.told("is enough"));
+        let value = self.shows(role, within, &what, |metrics| sign.value(metrics), |value| sign.holds(value)).await;
+        sign.told(&format!("= {value:.0}"))
     }
 
-    /// Waits until a counter has moved: what tells where nothing is away for long enough for an alert.
-    pub(crate) async fn counted(&self, role: Role, metric: &str) -> String {
+    /// What a counter is at.
+    pub(crate) async fn counter(&self, role: Role, metric: &str) -> f64 {
+        self.pipeline.scrape(role).await.sum(metric, &[]).expect("a counter is there from the start")
+    }
+
+    /// Waits until a counter has moved from what it was before: what tells where nothing is away for long enough for an
+    /// alert.
+    pub(crate) async fn counted(&self, role: Role, metric: &str, before: f64) -> String {
         let what = format!("{metric} of the {} has moved", role.name());
-        let value = eventually(COUNTED, &what, async || {
-            let value = self.pipeline.scrape(role).await.sum(metric, &[]).unwrap_or_default();
-            if value > 0.0 { Ok(value) } else { Err("it has not") }
-        })
-        .await;
+        let count = |metrics: &Metrics| metrics.sum(metric, &[]).ok_or_else(|| "it is not there".to_owned());
+        let value = self.shows(role, COUNTED, &what, count, |value| value > before).await;
         format!("`{metric}` = {value:.0}; over before an alert")
     }
 
+    /// Waits until a figure among the metrics of a role is as it has to be, and gives it.
+    async fn shows(
+        &self,
+        role: Role,
+        within: Duration,
+        what: &str,
+        figure: impl Fn(&Metrics) -> Result<f64, String>,
+        holds: impl Fn(f64) -> bool,
+    ) -> f64 {
+        let admin = self.pipeline.admin_url(role);
+        eventually(within, what, async || {
+            let value = figure(&Metrics::of(&admin).await?)?;
+            if holds(value) { Ok(value) } else { Err(value.to_string()) }
+        })
+        .await
+    }
+
     /// Fails unless Prometheus would have no answer from this admin address: its own `up` is 0 then, and an alert on it.
-    pub(crate) async fn silent(&self, admin: &str, alert: &'static str) -> String {
-        alerts::covers(alert, "up").unwrap();
+    pub(crate) async fn silent(&self, admin: &str) -> String {
         let answer = timeout(SCRAPE, Metrics::of(admin)).await;
-        assert!(!matches!(answer, Ok(Ok(_))), "{admin} answers, so {alert} tells nothing");
-        format!("`up` = 0: {alert}")
+        assert!(!matches!(answer, Ok(Ok(_))), "{admin} answers");
+        PROCESS_DOWN.told("= 0")
     }
 
     /// Ends the load, waits until everything has settled, and compares. Panics where a promise is broken.
     pub(crate) async fn end(self) -> (Report, Pipeline) {
-        let (findings, deliveries, pipeline) = self.judge().await;
-        findings.assert_exact();
-        assert!(findings.accepted > 0 && findings.duplicates > 0, "the load repeats messages: {findings}");
-        (Report { saw: saw(&deliveries), ..Report::default() }, pipeline)
+        let (deliveries, pipeline) = self.exact().await;
+        (Report::of(&deliveries), pipeline)
     }
 
     /// As [`Self::end`]; and every answer was a 200 or a 503, in time.
     pub(crate) async fn end_served(self) -> (Report, Pipeline) {
         let since = self.since;
-        let (findings, mut deliveries, pipeline) = self.judge().await;
-        findings.assert_exact();
+        let (mut deliveries, pipeline) = self.exact().await;
         deliveries.retain(|delivery| delivery.at > since);
-        let wrong: Vec<&Delivery> = deliveries.iter().filter(|delivery| !served(delivery)).collect();
-        assert!(wrong.is_empty(), "answers that no provider should see: {wrong:#?}");
-        (Report { saw: saw(&deliveries), ..Report::default() }, pipeline)
+        all_are(&deliveries, served);
+        (Report::of(&deliveries), pipeline)
     }
 
-    /// As [`Self::end`], whatever was found.
+    /// As [`Self::end`]; and no request has failed.
+    pub(crate) async fn end_accepted(self) -> (Report, Pipeline) {
+        let (deliveries, pipeline) = self.exact().await;
+        all_are(&deliveries, accepted);
+        (Report::of(&deliveries), pipeline)
+    }
+
+    async fn exact(self) -> (Vec<Delivery>, Pipeline) {
+        let (findings, deliveries, pipeline) = self.judge().await;
+        findings.assert_exact();
+        assert!(findings.accepted > 0 && findings.duplicates > 0, "the load repeats messages: {findings}");
+        (deliveries, pipeline)
+    }
+
+    /// Ends the load and waits until everything has settled, whatever is found.
     pub(crate) async fn judge(self) -> (Findings, Vec<Delivery>, Pipeline) {
         let deliveries = self.load.stop().await;
         self.pipeline.settled().await;
@@ -226,37 +229,18 @@ impl Trial {
     }
 }
 
+#[track_caller]
+fn all_are(deliveries: &[Delivery], fine: fn(&Delivery) -> bool) {
+    let wrong: Vec<&Delivery> = deliveries.iter().filter(|delivery| !fine(delivery)).collect();
+    assert!(wrong.is_empty(), "answers that no provider should see: {wrong:#?}");
+}
+
+/// Whether a request has not failed. A connection that is refused was none: a balancer takes the other gateway.
+fn accepted(delivery: &Delivery) -> bool {
+    matches!(delivery.outcome, Outcome::Accepted(_) | Outcome::NotSent)
+}
+
 /// Whether an answer is one that a provider may see while something is broken behind the gateway.
 fn served(delivery: &Delivery) -> bool {
     matches!(delivery.outcome, Outcome::Accepted(_) | Outcome::Refused(503)) && delivery.took < LATEST
-}
-
-/// What the senders saw, in a line: answers by kind, the slowest, and the longest time without an accepted request.
-pub(crate) fn saw(deliveries: &[Delivery]) -> String {
-    let mut answers: BTreeMap<String, usize> = BTreeMap::new();
-    for delivery in deliveries {
-        let kind = match &delivery.outcome {
-            Outcome::Accepted(_) => "200".to_owned(),
-            Outcome::Refused(status) => status.to_string(),
-            Outcome::NotSent => "no connection".to_owned(),
-            Outcome::Unknown(_) => "cut".to_owned(),
-        };
-        *answers.entry(kind).or_default() += 1;
-    }
-    let answers: Vec<String> = answers.iter().map(|(kind, count)| format!("{count} x {kind}")).collect();
-    let slowest = deliveries.iter().map(|delivery| delivery.took).max().unwrap_or_default();
-    format!(
-        "{}; slowest answer {:.1} s, longest without a 200 {:.1} s",
-        answers.join(", "),
-        slowest.as_secs_f64(),
-        longest_gap(deliveries).as_secs_f64()
-    )
-}
-
-/// The longest time in which nothing was accepted.
-pub(crate) fn longest_gap(deliveries: &[Delivery]) -> Duration {
-    let accepted = deliveries.iter().filter(|delivery| matches!(delivery.outcome, Outcome::Accepted(_)));
-    let mut times: Vec<Instant> = accepted.map(|delivery| delivery.at).collect();
-    times.sort_unstable();
-    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }

@@ -67,9 +67,7 @@ async fn a_limit_per_subject_of_one_source_does_not_touch_another() {
     let server = NatsServer::start().await;
     let wire = server.connect().await;
     wire.stream("HELD", json!({ "max_msgs_per_subject": 3, "discard_new_per_subject": true })).await;
-    for _ in 0..3 {
-        stored(&wire.publish("held.sms.a", &[], "1").await);
-    }
+    wire.fill("held.sms.a", 3).await;
     let full = wire.publish("held.sms.a", &[], "1").await;
     assert_eq!(refusal(&full), (10_077, "maximum messages per subject exceeded"));
     stored(&wire.publish("held.sms.b", &[], "1").await);

@@ -15,9 +15,7 @@ async fn the_floor_of_an_idle_filtered_consumer_does_not_move() {
     let own = stored(&wire.publish("raw.sms.a", &[], "1").await);
     let delivered = wire.pull_now("RAW", "sms", 1).await;
     wire.answer(&delivered[0], "+ACK").await;
-    for _ in 0..10 {
-        stored(&wire.publish("raw.email.a", &[], "1").await);
-    }
+    wire.fill("raw.email.a", 10).await;
     assert!(wire.pull_now("RAW", "sms", 1).await.is_empty());
     let info = wire.consumer_info("RAW", "sms").await;
     assert_eq!(number(&info["ack_floor"]["stream_seq"]), own);
@@ -32,9 +30,7 @@ async fn the_floor_stays_below_the_first_message_that_is_not_acknowledged() {
     let wire = server.connect().await;
     wire.stream("RAW", json!({})).await;
     wire.consumer("RAW", "all", json!({})).await;
-    for _ in 0..5 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
+    wire.fill("raw.a", 5).await;
     let delivered = wire.pull_now("RAW", "all", 5).await;
     for place in [0, 2, 3, 4] {
         wire.answer(&delivered[place], "+ACK").await;
@@ -54,13 +50,9 @@ async fn a_consumer_that_is_deleted_and_made_again_reads_everything_again() {
     let wire = server.connect().await;
     wire.stream("RAW", json!({})).await;
     wire.consumer("RAW", "all", json!({})).await;
-    for _ in 0..3 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
+    wire.fill("raw.a", 3).await;
     wire.api("STREAM.PURGE.RAW", json!({ "seq": 2 })).await;
-    for delivered in wire.pull_now("RAW", "all", 3).await {
-        wire.answer(&delivered, "+ACK").await;
-    }
+    wire.acknowledge("RAW", "all", 2).await;
     assert_eq!(wire.api_bytes("CONSUMER.DELETE.RAW.all", "").await["success"], true);
     assert_eq!(refusal(&wire.consumer_info("RAW", "all").await), (10_014, "consumer not found"));
     wire.consumer("RAW", "all", json!({})).await;
@@ -78,12 +70,8 @@ async fn an_updated_consumer_keeps_its_place() {
     let wire = server.connect().await;
     wire.stream("RAW", json!({})).await;
     wire.consumer("RAW", "all", json!({ "max_deliver": 3, "max_ack_pending": 10, "ack_wait": 1_000_000_000 })).await;
-    for _ in 0..3 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
-    for delivered in wire.pull_now("RAW", "all", 2).await {
-        wire.answer(&delivered, "+ACK").await;
-    }
+    wire.fill("raw.a", 3).await;
+    wire.acknowledge("RAW", "all", 2).await;
     wire.consumer("RAW", "all", json!({ "filter_subject": "raw.>" })).await;
     let info = wire.consumer_info("RAW", "all").await;
     assert_eq!(number(&info["ack_floor"]["stream_seq"]), 2);
@@ -119,12 +107,8 @@ async fn what_was_acknowledged_does_not_come_again_after_an_orderly_restart() {
     let wire = server.connect().await;
     wire.stream("RAW", json!({})).await;
     wire.consumer("RAW", "all", json!({})).await;
-    for _ in 0..3 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
-    for delivered in wire.pull_now("RAW", "all", 2).await {
-        wire.answer(&delivered, "+ACK").await;
-    }
+    wire.fill("raw.a", 3).await;
+    wire.acknowledge("RAW", "all", 2).await;
     server.stop().await;
     server.again().await;
     let wire = server.connect().await;

@@ -12,9 +12,7 @@ async fn orders_in_headers_are_refused_and_change_nothing() {
     let server = NatsServer::start().await;
     let wire = server.connect().await;
     wire.stream("RAW", json!({})).await;
-    for _ in 0..3 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
+    wire.fill("raw.a", 3).await;
     for (name, value, code) in [
         ("Nats-Rollup", "all", 10_111),
         ("Nats-Rollup", "sub", 10_111),

@@ -172,9 +172,7 @@ async fn a_limit_per_subject_that_is_lowered_throws_the_oldest_away() {
     let wire = server.connect().await;
     let limit = |most: u64| json!({ "max_msgs_per_subject": most, "discard_new_per_subject": true });
     wire.stream("HELD", limit(5)).await;
-    for _ in 0..5 {
-        stored(&wire.publish("held.a", &[], "1").await);
-    }
+    wire.fill("held.a", 5).await;
     stored(&wire.publish("held.b", &[], "1").await);
     let updated = wire.api("STREAM.UPDATE.HELD", stream("HELD", limit(2))).await;
     assert_eq!(updated.get("error"), None, "{updated}");

@@ -70,9 +70,7 @@ async fn a_pull_that_waits_for_nothing_ends_after_what_is_there() {
     wire.consumer("RAW", "all", json!({})).await;
     let pulled = wire.pull("RAW", "all", json!({ "batch": 10, "no_wait": true })).await;
     assert_eq!((pulled.messages.len(), pulled.end), (0, Some((404, "No Messages".to_owned()))));
-    for _ in 0..3 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
+    wire.fill("raw.a", 3).await;
     // A consumer hears of a message after its publisher does.
     eventually(Duration::from_secs(10), "the consumer knows of them", async || {
         let pending = number(&wire.consumer_info("RAW", "all").await["num_pending"]);

@@ -12,9 +12,7 @@ async fn a_purge_past_an_unacknowledged_message_loses_it_in_silence() {
     wire.stream("RAW", json!({})).await;
     wire.consumer("RAW", "ahead", json!({})).await;
     wire.consumer("RAW", "behind", json!({})).await;
-    for _ in 0..4 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
+    wire.fill("raw.a", 4).await;
     let in_hand = wire.pull_now("RAW", "ahead", 2).await;
     assert_eq!(in_hand.len(), 2);
     let purged = wire.api("STREAM.PURGE.RAW", json!({ "seq": 4 })).await;
@@ -35,9 +33,7 @@ async fn a_purge_by_sequence_keeps_that_sequence() {
     let server = NatsServer::start().await;
     let wire = server.connect().await;
     wire.stream("RAW", json!({})).await;
-    for _ in 0..5 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
+    wire.fill("raw.a", 5).await;
     assert_eq!(number(&wire.api("STREAM.PURGE.RAW", json!({ "seq": 3 })).await["purged"]), 2);
     let state = wire.state("RAW").await;
     assert_eq!((number(&state["first_seq"]), number(&state["messages"])), (3, 3));
@@ -64,12 +60,8 @@ async fn sequences_go_on_after_everything_is_purged_also_over_a_restart() {
     let wire = server.connect().await;
     wire.stream("RAW", json!({})).await;
     wire.consumer("RAW", "all", json!({})).await;
-    for _ in 0..3 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
-    for delivered in wire.pull_now("RAW", "all", 3).await {
-        wire.answer(&delivered, "+ACK").await;
-    }
+    wire.fill("raw.a", 3).await;
+    wire.acknowledge("RAW", "all", 3).await;
     wire.api("STREAM.PURGE.RAW", json!({ "seq": 4 })).await;
     for killed in [false, true] {
         let state = wire_state(&server).await;

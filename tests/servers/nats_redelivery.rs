@@ -127,9 +127,7 @@ async fn beyond_max_ack_pending_nothing_more_is_delivered() {
     let wire = server.connect().await;
     wire.stream("RAW", json!({})).await;
     wire.consumer("RAW", "all", json!({ "max_ack_pending": 2 })).await;
-    for _ in 0..4 {
-        stored(&wire.publish("raw.a", &[], "1").await);
-    }
+    wire.fill("raw.a", 4).await;
     let delivered = wire.pull("RAW", "all", json!({ "batch": 4, "expires": 500_000_000 })).await.messages;
     assert_eq!(delivered.len(), 2);
     assert!(wire.pull("RAW", "all", wait(Duration::from_millis(300))).await.messages.is_empty());

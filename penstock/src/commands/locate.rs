@@ -100,26 +100,18 @@ mod tests {
     use super::*;
     use proto::envelope::Pairs;
 
-    struct Headers(Pairs);
-
-    impl Lookup for Headers {
-        fn get(&self, name: &str) -> Option<&str> {
-            self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
-        }
-    }
-
     #[test]
     fn a_request_is_known_by_its_own_id_and_by_those_of_its_records() {
         let time: Millis = "2026-11-23T05:53:29.123Z".parse().unwrap();
         let request = proto::id::request_id(time, [1; 10]);
-        let raw = Headers(vec![(header::ID, request.to_string()), (header::RECEIVED_AT, time.to_string())]);
+        let raw: Pairs = vec![(header::ID, request.to_string()), (header::RECEIVED_AT, time.to_string())];
         assert!(is_of(&raw, request));
         assert!(is_of(&raw, record_id(time, request, 0)) && is_of(&raw, record_id(time, request, 7)));
         assert!(!is_of(&raw, proto::id::request_id(time, [2; 10])));
 
         let record = record_id(time, request, 1);
         let mut canonical = raw;
-        canonical.0.push((header::RECORD, record.to_string()));
+        canonical.push((header::RECORD, record.to_string()));
         assert!(is_of(&canonical, request) && is_of(&canonical, record));
         assert!(!is_of(&canonical, record_id(time, request, 0)), "another record of the same request");
     }

@@ -42,14 +42,6 @@ mod tests {
     use proto::Verified;
     use proto::envelope::Pairs;
 
-    struct Headers(Pairs);
-
-    impl Lookup for Headers {
-        fn get(&self, name: &str) -> Option<&str> {
-            self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
-        }
-    }
-
     #[test]
     fn a_request_is_told_from_what_somebody_else_has_published() {
         let envelope = RawEnvelope {
@@ -64,15 +56,15 @@ mod tests {
             replay: None,
             traceparent: None,
         };
-        let ours = Headers(envelope.to_pairs());
+        let ours = envelope.to_pairs();
         let request = Request::read("raw.sms.support", 3, &ours).unwrap();
         assert_eq!((request.id, request.received_at, request.sequence), (envelope.id, envelope.received_at, 3));
         assert!(!is_strangers(&ours));
         assert_eq!(Request::read("raw.probe", 3, &ours), None);
-        assert_eq!(Request::read("raw.sms.support", 3, &Headers(Vec::new())), None);
+        assert_eq!(Request::read("raw.sms.support", 3, &Pairs::new()), None);
 
         // One that names an id and a time, and is none all the same.
-        let forged = Headers(envelope.to_pairs().into_iter().filter(|(name, _)| *name != header::HEADERS).collect());
+        let forged: Pairs = envelope.to_pairs().into_iter().filter(|(name, _)| *name != header::HEADERS).collect();
         assert!(Request::read("raw.sms.support", 3, &forged).is_some() && is_strangers(&forged));
     }
 }

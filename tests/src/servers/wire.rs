@@ -73,6 +73,13 @@ impl Wire {
         Ok(parse(&answer.map_err(|error| error.to_string())?.payload))
     }
 
+    /// Stores so many messages.
+    pub async fn fill(&self, subject: &str, messages: usize) {
+        for _ in 0..messages {
+            stored(&self.publish(subject, &[], "1").await);
+        }
+    }
+
     /// Asks the API with a payload as it is.
     pub async fn api_bytes(&self, subject: &str, payload: impl Into<Bytes>) -> Value {
         let answer = self.client.request(format!("$JS.API.{subject}"), payload.into()).await;
@@ -147,6 +154,15 @@ impl Wire {
     /// is waited for a little.
     pub async fn pull_now(&self, stream: &str, consumer: &str, batch: u64) -> Vec<Delivered> {
         self.pull(stream, consumer, json!({ "batch": batch, "expires": 700_000_000 })).await.messages
+    }
+
+    /// Pulls so many, which have to be there, and acknowledges each.
+    pub async fn acknowledge(&self, stream: &str, consumer: &str, messages: usize) {
+        let delivered = self.pull_now(stream, consumer, messages as u64).await;
+        assert_eq!(delivered.len(), messages, "{delivered:?}");
+        for delivered in &delivered {
+            self.answer(delivered, "+ACK").await;
+        }
     }
 
     /// Answers a delivery (`+ACK`, `-NAK {..}`, `+WPI`), and waits until the server has it.

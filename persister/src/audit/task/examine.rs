@@ -7,11 +7,12 @@ use runtime::stream_info::InfoError;
 use tracing::{error, info};
 use uuid::Uuid;
 
-use super::{Audit, BATCH, Headers, Held};
+use super::{Audit, BATCH, Held};
 use crate::audit::endings::Endings;
 use crate::audit::judge::{Known, Verdict, judge};
 use crate::audit::request::{Request, is_strangers};
 use crate::audit::view;
+use crate::headers::Headers;
 use crate::store::StoreError;
 
 /// Missing requests that are told one by one at a time.

@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::envelope::Lookup;
 use runtime::delivery::{Delivery, Settled};
 use runtime::error_chain::Chain;
 use runtime::feed::{BatchLimits, Feed};
@@ -29,6 +28,7 @@ use tracing::warn;
 use crate::audit::course::Course;
 use crate::audit::request::Request;
 use crate::audit::view;
+use crate::headers::Headers;
 use crate::metrics::AuditMetrics;
 use crate::store::Store;
 
@@ -93,14 +93,6 @@ pub(crate) async fn run(nats: Nats, store: Arc<Store>, kept: Option<Duration>, s
     audit.nats.settle(left.map(|held| held.delivery.retry(Duration::ZERO)).collect()).await;
     feed.close().await;
     Ok(())
-}
-
-struct Headers<'a>(&'a Delivery);
-
-impl Lookup for Headers<'_> {
-    fn get(&self, name: &'static str) -> Option<&str> {
-        self.0.header(name)
-    }
 }
 
 /// A request in hand.
