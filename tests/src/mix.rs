@@ -60,6 +60,12 @@ impl Mix {
         ])
     }
 
+    /// Every kind, and of the large one a quarter: what takes many minutes would fill `BODIES` otherwise.
+    pub fn of_few_large_ones() -> Self {
+        let (Self(everything), Self(small)) = (Self::of_everything(), Self::of_small_ones());
+        Self([everything, small.repeat(3)].concat())
+    }
+
     /// Every kind but the one that fills `BODIES`, whose limit a test of minutes would reach.
     pub fn of_small_ones() -> Self {
         let Self(mut kinds) = Self::of_everything();
