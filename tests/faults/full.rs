@@ -19,8 +19,6 @@ const WRITERS: usize = 4;
 const SOON: Duration = Duration::from_mins(1);
 /// A refusal that needs no time-out.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// RAW is looked at once a minute.
-const TOLD: Duration = Duration::from_secs(90);
 /// Megabytes. Only the fault may fill it: what is sent beside it takes some 150.
 const DISK: u32 = 512;
 /// The age that is told, and a little.
@@ -60,7 +58,7 @@ async fn raw(mut run: Run) -> Report {
     let refused = trial.pipeline.post(&Request::json("/v1/form/contact", body)).await;
     refused.problem(503);
     assert!(refused.header("Retry-After").is_some() && refused.took < AT_ONCE, "at once, and when to try: {refused}");
-    let told = trial.tells(Role::Normalizer, &RAW_FULL, TOLD).await;
+    let told = trial.tells(Role::Normalizer, &RAW_FULL, OLD).await;
     trial.pipeline.role(Role::Dedup).start_again();
     let healed = trial.healed().await;
     let (report, _pipeline) = trial.end_served().await;

@@ -12,7 +12,7 @@ use tests::{Role, binary, eventually};
 
 use crate::report::Report;
 use crate::scenario::{Run, Scenario};
-use crate::trial::{Trial, saw};
+use crate::trial::Trial;
 
 /// How long a place may take to be come to: trimming looks every 15 seconds.
 const REACHED: Duration = Duration::from_secs(90);
@@ -97,7 +97,7 @@ async fn groups(run: Run) -> Report {
 async fn killed_at(mut run: Run, places: Vec<Place>, settings: &str) -> Report {
     let rounds = run.length(1, 20);
     let random = &mut run.random;
-    let (mut kills, mut accepted, mut healed, mut seen) = (0, 0, Duration::ZERO, String::new());
+    let (mut kills, mut accepted, mut healed, mut seen) = (0, 0, Duration::ZERO, Report::default());
     for round in 1..=rounds {
         let program = binary::penstock_with_kill_points();
         let mut trial = Trial::start_as(Some(program), Mix::of_few_large_ones(), settings, WRITERS, random).await;
@@ -111,7 +111,7 @@ async fn killed_at(mut run: Run, places: Vec<Place>, settings: &str) -> Report {
         let (findings, deliveries, _pipeline) = trial.judge().await;
         findings.assert_exact();
         accepted += findings.accepted;
-        seen = saw(&deliveries);
+        seen = Report::of(&deliveries);
         if rounds > 1 {
             println!("  round {round} of {rounds}: {kills} kills, {accepted} messages accepted, none lost, none twice");
         }
@@ -120,7 +120,7 @@ async fn killed_at(mut run: Run, places: Vec<Place>, settings: &str) -> Report {
         "{kills} kills at {} places; {accepted} messages accepted; the first column: the last of {rounds} rounds",
         places.len()
     );
-    Report { saw: seen, healed: Some(healed), note, ..Report::default() }
+    Report { healed: Some(healed), note, ..seen }
 }
 
 /// Starts a role anew so that it dies at `place`, waits until it has, and starts it again.
