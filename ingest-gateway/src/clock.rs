@@ -86,6 +86,15 @@ impl BrokerClock {
         told.filter(|told| !now.was_set_since(told.at)).map(|told| told.ahead_ms)
     }
 
+    /// The broker's time in microseconds since 1970. It goes on evenly between two answers, whatever this machine's clock is
+    /// set to: no more than a few milliseconds off, which is what an answer takes.
+    pub fn micros(&self, now: Instant) -> Option<u64> {
+        let told = (*self.0.read().unwrap_or_else(PoisonError::into_inner))?;
+        let then = u64::try_from(told.at.wall.saturating_add(told.ahead_ms)).unwrap_or(0).saturating_mul(1000);
+        let since = now.saturating_duration_since(told.at.monotonic).as_micros();
+        Some(then.saturating_add(u64::try_from(since).unwrap_or(u64::MAX)))
+    }
+
     /// The moment that this machine calls `now`.
     pub fn moment(&self, now: Reading) -> Moment {
         let ahead = self.ahead_ms(now);
@@ -167,6 +176,16 @@ mod tests {
         let moment = clock.moment(later(set, 1_000, 0));
         assert!(moment.certain && moment.corrected);
         assert_eq!(moment.time.as_unix(), compared.wall + 6_000);
+    }
+
+    #[test]
+    fn the_brokers_time_goes_on_evenly_when_this_clock_is_set() {
+        let now = start();
+        assert_eq!(BrokerClock::default().micros(now.monotonic), None);
+        let clock = clock(now, 7_000);
+        let set = later(now, 1_500, -30_000);
+        let told = clock.micros(set.monotonic).map(i64::try_from);
+        assert_eq!(told, Some(Ok((now.wall + 7_000 + 1_500) * 1000)));
     }
 
     #[test]

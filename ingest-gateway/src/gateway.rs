@@ -36,6 +36,7 @@ use crate::body::{self, Budget};
 use crate::clock::{BrokerClock, Uncertain};
 use crate::envelope;
 use crate::fetcher::Fetcher;
+use crate::fleet::Fleet;
 use crate::intake::{Intake, State};
 use crate::metrics::{GatewayMetrics, InHand, Requests};
 use crate::recent::{Print, Recent};
@@ -59,6 +60,7 @@ pub struct Gateway {
     repeats: Recent<Uuid>,
     uses: Recent<Print>,
     fetcher: Fetcher,
+    fleet: Fleet,
     unknown: Arc<Requests>,
     store_failures: Throttle,
     fetch_failures: Throttle,
@@ -72,6 +74,7 @@ impl Gateway {
         store: Store,
         budget: Budget,
         clock: Arc<BrokerClock>,
+        fleet: Fleet,
         metrics: Arc<GatewayMetrics>,
     ) -> Self {
         Self {
@@ -83,6 +86,7 @@ impl Gateway {
             repeats: Recent::repeats(),
             uses: Recent::uses(),
             fetcher: Fetcher::default(),
+            fleet,
             unknown: Arc::new(Requests::unknown()),
             store_failures: Throttle::new(LOG_EVERY_MS),
             fetch_failures: Throttle::new(LOG_EVERY_MS),
@@ -274,7 +278,7 @@ impl Gateway {
         let Intake { state, source, ticket, .. } = intake;
         let follow_up = intake.follow_up(verified);
         intake.check()?;
-        intake.limit(verified)?;
+        intake.limit(&self.fleet, verified).await?;
 
         let print = intake.print(verified);
         let repeat_of = self.repeats.seen(print, Instant::now());

@@ -1,4 +1,5 @@
-//! A request on its way in, and what is asked of it and made of it. No I/O.
+//! A request on its way in, and what is asked of it and made of it. No I/O, but that its source's limit may have to be asked
+//! for.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -10,6 +11,7 @@ use runtime::config::{Config, Problems};
 use crate::admit::within_limit;
 use crate::answer::Refusal;
 use crate::envelope;
+use crate::fleet::Fleet;
 use crate::limits::Pressure;
 use crate::metrics::SourceMetrics;
 use crate::recent::Print;
@@ -90,9 +92,9 @@ impl Intake<'_> {
     }
 
     /// Takes one from the budget that this request may use.
-    pub fn limit(&self, verified: Verified) -> Result<(), Refusal> {
+    pub async fn limit(&self, fleet: &Fleet, verified: Verified) -> Result<(), Refusal> {
         let status = self.source.adapter.contract().over_limit_status();
-        let pressure = self.source.limits.check(verified);
+        let pressure = self.source.limits.check(fleet, verified, self.source.over_limit).await;
         within_limit(pressure, self.source.over_limit).map_err(|over| Refusal::OverLimit(over, status))?;
         if let (Pressure::Over(_), Some(metrics)) = (pressure, self.metrics) {
             metrics.over_limit_accepted.increment(1);

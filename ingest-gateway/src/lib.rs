@@ -3,16 +3,18 @@
 //! * `POST /v1/{channel}/{source}` (and the other methods that the source's provider uses) -- stored, held, or refused.
 //! * anything else -- 404, or 405 with `Allow`.
 //!
-//! Read in this order: [`route`], [`address`], [`limits`], [`admit`], [`answer`], [`redact`] and
+//! Read in this order: [`route`], [`address`], [`limits`], [`bucket`], [`admit`], [`answer`], [`redact`] and
 //! [`restart`] decide and do nothing;
 //! [`sources`] is what they decide by; [`body`] reads, [`store`] writes, [`fetcher`] asks providers by way of [`egress`], [`probe`] and [`pulse`] know whether that
-//! works; [`intake`] is a request on its way, and [`gateway`] takes it through all of it. What is particular to a provider is in its adapter.
+//! works; [`fleet`] keeps a source's limit together with the other gateways, of which [`neighbours`] knows how many there
+//! are; [`intake`] is a request on its way, and [`gateway`] takes it through all of it. What is particular to a provider is in its adapter.
 //!
 //! Requests that are no HTTP are refused by the HTTP library itself, with an answer that has no body.
 
 pub mod address;
 pub mod admit;
 pub mod answer;
+pub mod bucket;
 pub mod envelope;
 pub mod limits;
 pub mod redact;
@@ -31,14 +33,17 @@ pub mod ticket;
 pub mod body;
 pub mod egress;
 pub mod fetcher;
+pub mod fleet;
 pub mod group;
 pub mod intake;
+pub mod neighbours;
 pub mod probe;
 pub mod store;
 
 pub mod gateway;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use runtime::config::{Config, Need, Requirements};
@@ -54,6 +59,7 @@ use tracing::{error, info, warn};
 
 use crate::body::Budget;
 use crate::clock::BrokerClock;
+use crate::fleet::Fleet;
 use crate::gateway::Gateway;
 use crate::group::Group;
 use crate::intake::State;
@@ -104,7 +110,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let (group, commits) = group.unzip();
     let store = Store::new(nats.clone(), Arc::clone(&pulse), group);
     let prober = Prober {
-        nats,
+        nats: nats.clone(),
         store: store.clone(),
         pulse,
         clock: Arc::clone(&clock),
@@ -117,9 +123,12 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
         looked?;
     }
 
+    let gateways = Arc::new(AtomicU64::new(1));
+    let (fleet, lease) = Fleet::new(nats.clone(), Arc::clone(&clock), Arc::clone(&gateways), Arc::default());
+
     let listener = listen(config.listen, "gateway.listen").await?;
     info!(address = %config.listen, sources = context.config.sources.len(), "listening");
-    let gateway = Arc::new(Gateway::new(current.clone(), store, budget.clone(), clock, Arc::clone(&metrics)));
+    let gateway = Arc::new(Gateway::new(current.clone(), store, budget.clone(), clock, fleet, Arc::clone(&metrics)));
     let limits = ServerLimits {
         connections: open_files::connections(config.max_connections),
         header_timeout: config.header_timeout,
@@ -131,6 +140,8 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     if let Some(commits) = commits {
         context.tasks.spawn("group-commit", commits);
     }
+    context.tasks.spawn("lease", lease);
+    context.tasks.spawn("neighbours", neighbours::run(nats, gateways, metrics::gateways(), shutdown.clone()));
     context.tasks.spawn("http", serve(listener, answer, limits, shutdown.clone()));
     context.tasks.spawn("probe", prober.run(shutdown.clone()));
     context.tasks.spawn("tidy", tidy(current, budget.clone(), metrics, shutdown.clone()));

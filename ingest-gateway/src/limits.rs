@@ -1,23 +1,29 @@
 //! How much is taken from one address, from one source, and of one address's failed authentications.
 //!
+//! A source's limit is one for all gateways ([`crate::fleet`]). An address's is each gateway's own: whoever is over it is a
+//! nuisance to the gateway that it comes to, and asking the others about each of a million addresses would be a greater one.
+//!
 //! Memory is bounded whatever is tried: addresses that have been quiet are forgotten every second, and beyond
 //! 100,000 those that come share 1,024 places. Time is read by the limiters themselves.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
-use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
 use proto::Verified;
+use providers::OverLimit;
 use runtime::config::{AuthFailures, Rate};
 
 use crate::address::limited_as;
+use crate::bucket::Limit;
+use crate::fleet::{Fleet, Shared};
 
 /// Addresses told apart at once: about 10 MiB.
 const MOST_ADDRESSES: usize = 100_000;
@@ -47,6 +53,13 @@ impl Over {
             wait: not_until.wait_time_from(now),
         }
     }
+
+    /// Over the limit of a source.
+    pub(crate) fn of_source(limit: Limit, wait: Duration) -> Self {
+        let Limit { per_second, burst } = limit;
+        let quota = u32::try_from(burst).unwrap_or(u32::MAX);
+        Self { policy: "webhook", quota, window_s: burst.div_ceil(per_second.max(1)).max(1), wait }
+    }
 }
 
 /// Rounded up, and never zero: "wait no time" is not what a limit says.
@@ -58,10 +71,8 @@ fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
-/// So many a second and at once, `times` over.
-fn quota(rate: Rate, times: u32) -> Quota {
-    Quota::per_second(at_least_one(rate.per_second.saturating_mul(times)))
-        .allow_burst(at_least_one(rate.burst.saturating_mul(times)))
+fn quota(rate: Rate) -> Quota {
+    Quota::per_second(at_least_one(rate.per_second)).allow_burst(at_least_one(rate.burst))
 }
 
 /// One limit for each address.
@@ -79,7 +90,7 @@ pub struct PerAddress<C: Clock = DefaultClock> {
 impl PerAddress {
     /// The limit on all requests of an address.
     pub fn requests(rate: Rate) -> Self {
-        Self::new("default", quota(rate, 1), MOST_ADDRESSES, DefaultClock::default())
+        Self::new("default", quota(rate), MOST_ADDRESSES, DefaultClock::default())
     }
 
     /// The limit on an address's failed authentications.
@@ -111,49 +122,38 @@ impl<C: Clock> PerAddress<C> {
     }
 }
 
-/// A budget that belongs to nobody else.
+/// The limit of a source and of those who send to it in its name, and ten times of it.
 #[derive(Debug)]
-struct Single<C: Clock>(RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>);
-
-impl<C: Clock> Single<C> {
-    fn new(quota: Quota, clock: C) -> Self {
-        Self(RateLimiter::direct_with_clock(quota, clock))
-    }
-
-    fn check(&self) -> Result<(), Over> {
-        self.0.check().map_err(|error| Over::new("webhook", &error, self.0.clock().now()))
-    }
+struct Graded {
+    own: Arc<Shared>,
+    tenfold: Arc<Shared>,
 }
 
-/// A budget, and ten times of it for a source that takes more than its limit.
-#[derive(Debug)]
-struct Graded<C: Clock> {
-    own: Single<C>,
-    tenfold: Single<C>,
-}
-
-impl<C: Clock + Clone> Graded<C> {
-    fn new(rate: Rate, clock: &C) -> Self {
-        let single = |times| Single::new(quota(rate, times), clock.clone());
-        Self { own: single(1), tenfold: single(10) }
+impl Graded {
+    fn new(source: &str, sender: &str, rate: Rate) -> Self {
+        let shared = |times: u32| Arc::new(Shared::new(source, sender, rate, times));
+        Self { own: shared(1), tenfold: shared(10) }
     }
 
-    fn check(&self) -> Pressure {
-        match (self.own.check(), self.tenfold.check()) {
-            (Ok(()), _) => Pressure::Within,
-            (Err(over), Ok(())) => Pressure::Over(over),
-            (Err(_), Err(over)) => Pressure::FarOver(over),
+    async fn check(&self, fleet: &Fleet, over_limit: OverLimit) -> Pressure {
+        match over_limit {
+            OverLimit::Reject => fleet.take(&self.own).await.map_or_else(Pressure::FarOver, |()| Pressure::Within),
+            OverLimit::Accept => match tokio::join!(fleet.take(&self.own), fleet.take(&self.tenfold)) {
+                (Ok(()), _) => Pressure::Within,
+                (Err(over), Ok(())) => Pressure::Over(over),
+                (Err(_), Err(over)) => Pressure::FarOver(over),
+            },
         }
     }
 }
 
-/// The limits of one source.
+/// The limits of one source, which all gateways keep together.
 #[derive(Debug)]
-pub struct PerSource<C: Clock = DefaultClock> {
-    provider: Graded<C>,
+pub struct PerSource {
+    provider: Graded,
     /// For requests whose signature is wrong and that are accepted all the same (`verify = "observe"`): whoever sends
     /// them must not eat the provider's budget.
-    unverified: Graded<C>,
+    unverified: Graded,
 }
 
 /// What the limits of a source say.
@@ -168,23 +168,17 @@ pub enum Pressure {
 }
 
 impl PerSource {
-    /// The limits of a source with this rate.
-    pub fn new(rate: Rate) -> Self {
-        Self::with_clock(rate, &DefaultClock::default())
-    }
-}
-
-impl<C: Clock + Clone> PerSource<C> {
-    fn with_clock(rate: Rate, clock: &C) -> Self {
-        Self { provider: Graded::new(rate, clock), unverified: Graded::new(rate, clock) }
+    /// The limits of a source with this name and rate.
+    pub fn new(source: &str, rate: Rate) -> Self {
+        Self { provider: Graded::new(source, "provider", rate), unverified: Graded::new(source, "unverified", rate) }
     }
 
     /// Takes one from the budget that a request with this verdict may use: the provider's own, or that of those who
     /// cannot prove who they are.
-    pub fn check(&self, verified: Verified) -> Pressure {
+    pub async fn check(&self, fleet: &Fleet, verified: Verified, over_limit: OverLimit) -> Pressure {
         match verified {
-            Verified::No => self.unverified.check(),
-            Verified::Yes | Verified::None => self.provider.check(),
+            Verified::No => self.unverified.check(fleet, over_limit).await,
+            Verified::Yes | Verified::None => self.provider.check(fleet, over_limit).await,
         }
     }
 }
@@ -204,7 +198,7 @@ mod tests {
     #[test]
     fn a_budget_is_spent_refilled_and_nobody_elses() {
         let clock = FakeRelativeClock::default();
-        let limit = PerAddress::new("default", quota(RATE, 1), 1000, clock.clone());
+        let limit = PerAddress::new("default", quota(RATE), 1000, clock.clone());
         let taken = |number, times: usize| (0..times).filter(|_| limit.check(address(number)).is_ok()).count();
         assert_eq!(taken(1, 10), 4);
         assert_eq!(taken(2, 1), 1);
@@ -217,7 +211,7 @@ mod tests {
     #[test]
     fn memory_stays_bounded_however_many_addresses_come() {
         let clock = FakeRelativeClock::default();
-        let limit = PerAddress::new("default", quota(RATE, 1), 100, clock.clone());
+        let limit = PerAddress::new("default", quota(RATE), 100, clock.clone());
         for number in 0..100_000_u32 {
             assert!(limit.check(IpAddr::from(number.to_be_bytes())).is_ok() || number > 100);
         }
@@ -229,26 +223,6 @@ mod tests {
         limit.tidy();
         assert_eq!(limit.limiter.len(), 0);
         assert!(limit.check(address(1)).is_ok());
-    }
-
-    #[test]
-    fn a_source_knows_over_from_far_over_whoever_sends() {
-        for verified in [Verified::Yes, Verified::None, Verified::No] {
-            let source = PerSource::with_clock(RATE, &FakeRelativeClock::default());
-            let pressures: Vec<Pressure> = (0..60).map(|_| source.check(verified)).collect();
-            let count = |wanted: fn(&Pressure) -> bool| pressures.iter().filter(|pressure| wanted(pressure)).count();
-            assert_eq!(count(|pressure| *pressure == Pressure::Within), 4);
-            assert_eq!(count(|pressure| matches!(pressure, Pressure::Over(_))), 36);
-            assert_eq!(count(|pressure| matches!(pressure, Pressure::FarOver(_))), 20);
-        }
-    }
-
-    #[test]
-    fn who_cannot_prove_who_he_is_does_not_eat_the_sources_budget() {
-        let source = PerSource::with_clock(RATE, &FakeRelativeClock::default());
-        let within = |times: usize, verified| (0..times).filter(|_| source.check(verified) == Pressure::Within).count();
-        assert_eq!(within(100, Verified::No), 4);
-        assert_eq!(within(100, Verified::Yes), 4);
     }
 
     #[test]

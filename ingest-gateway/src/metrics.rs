@@ -229,6 +229,49 @@ impl Fetches {
     }
 }
 
+/// Leases of tokens from the limits that all gateways keep together.
+#[derive(Debug)]
+pub struct Leases {
+    /// Had.
+    pub granted: Counter,
+    /// Not had: this gateway kept to its share for a second.
+    pub failed: Counter,
+    /// Requests decided by this gateway's share of a limit.
+    pub of_share: Counter,
+}
+
+impl Leases {
+    /// Describes them and takes the handles.
+    pub fn new() -> Self {
+        describe_counter!(
+            "penstock_gateway_limit_leases_total",
+            "Leases of tokens from the limits that all gateways keep together, by whether they were had."
+        );
+        describe_counter!(
+            "penstock_gateway_limit_share_total",
+            "Requests decided by this gateway's share of a limit, because NATS could not be asked."
+        );
+        let leases = |result| counter!("penstock_gateway_limit_leases_total", "result" => result);
+        Self {
+            granted: leases("granted"),
+            failed: leases("failed"),
+            of_share: counter!("penstock_gateway_limit_share_total"),
+        }
+    }
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How many gateways this one knows of, itself among them.
+pub fn gateways() -> Gauge {
+    describe_gauge!("penstock_gateway_gateways", "Gateways that this one knows of, itself among them.");
+    gauge!("penstock_gateway_gateways")
+}
+
 impl GatewayMetrics {
     /// Describes everything here and takes the handles.
     pub fn new() -> Self {

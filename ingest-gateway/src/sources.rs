@@ -221,7 +221,7 @@ fn build_source(
     let limits = previous
         .and_then(|table| table.find(channel, &source.name))
         .filter(|old| old.rate == source.limit)
-        .map_or_else(|| Arc::new(PerSource::new(source.limit)), |old| Arc::clone(&old.limits));
+        .map_or_else(|| Arc::new(PerSource::new(&source.name, source.limit)), |old| Arc::clone(&old.limits));
     Ok(Source {
         verify: source.verify.map_or_else(|| contract.default_verify(), verify),
         over_limit: source.over_limit.map_or(contract.over_limit, over_limit),

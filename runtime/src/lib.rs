@@ -2,8 +2,8 @@
 //!
 //! Read in this order: [`process`] is what happens around a role's own work; [`config`], [`telemetry`], [`health`],
 //! [`admin`], [`signals`] and [`tasks`] are its parts. [`nats`], [`topology`], [`provision`], [`stream_info`] and [`stream_watch`] are
-//! the broker; [`publish`], [`group_commit`] and
-//! [`bodies`] go out to it; [`feed`], [`delivery`] and [`worker`] come in from it; [`trim`]
+//! the broker; [`publish`], [`group_commit`],
+//! [`bodies`] and [`counters`] go out to it; [`feed`], [`delivery`] and [`worker`] come in from it; [`trim`]
 //! and [`backlog`] keep watch over it. [`objects`] are files, beside all that, and [`open_files`] how many may be open.
 
 pub mod process;
@@ -25,6 +25,7 @@ pub mod stream_watch;
 pub mod topology;
 
 pub mod bodies;
+pub mod counters;
 pub mod group_commit;
 pub mod publish;
 

@@ -133,6 +133,7 @@ impl Nats {
                 self.provision_consumer(stream, consumer, &mut done).await?;
             }
         }
+        self.provision_counters(config.nats.replicas, &mut done).await?;
         let consumers: Vec<(&str, &str)> = STREAMS
             .iter()
             .flat_map(|stream| stream.consumers.iter().chain(stream.observers).map(|read| (stream.name, read.name)))

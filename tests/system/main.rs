@@ -16,6 +16,7 @@ mod cloudevents;
 mod configuration;
 mod duplicates;
 mod files;
+mod fleet;
 mod groups;
 mod held;
 mod journey;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
-const STREAMS: [&str; 8] = ["RAW", "BODIES", "HELD", "REPLAY", "CANONICAL", "UNIQUE", "DUPLICATES", "DLQ"];
+const STREAMS: [&str; 9] = ["RAW", "BODIES", "HELD", "REPLAY", "CANONICAL", "UNIQUE", "DUPLICATES", "DLQ", "LIMITS"];
 
 /// What the contract gives a role, in the order of the flow.
 struct Rights {
@@ -36,7 +36,7 @@ struct Rights {
 const RIGHTS: [Rights; 4] = [
     Rights {
         user: "gateway",
-        publishes: &["raw", "held", "body"],
+        publishes: &["raw", "held", "body", "limit"],
         trims: &[],
         reads: &[],
         consumers: &[],
@@ -92,8 +92,8 @@ const RIGHTS: [Rights; 4] = [
     },
 ];
 
-const SUBJECTS: [&str; 9] =
-    ["raw", "body", "held", "replay.raw", "canonical", "unique", "duplicate", "dlq", "anything.else"];
+const SUBJECTS: [&str; 10] =
+    ["raw", "body", "held", "replay.raw", "canonical", "unique", "duplicate", "dlq", "limit", "anything.else"];
 
 /// The broker's address with the name and password of another user than the administrator.
 pub(crate) fn url_of(pipeline: &Pipeline, user: &str) -> String {
