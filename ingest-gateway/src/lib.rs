@@ -48,7 +48,7 @@ use std::time::{Duration, Instant};
 
 use runtime::config::{Config, Need, Requirements};
 use runtime::error_chain::Chain;
-use runtime::http_server::{ServerLimits, listen, serve};
+use runtime::http_server::{ServerLimits, Share, listen, serve};
 use runtime::nats::Nats;
 use runtime::open_files;
 use runtime::process::{Context, Loaded, Role, StartError};
@@ -131,6 +131,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let gateway = Arc::new(Gateway::new(current.clone(), store, budget.clone(), clock, fleet, Arc::clone(&metrics)));
     let limits = ServerLimits {
         connections: open_files::connections(config.max_connections),
+        share: Some(share_of_connections(current.clone())),
         header_timeout: config.header_timeout,
         // The rest of the time is for the other tasks to end.
         grace: config.shutdown_grace.mul_f64(0.9),
@@ -148,6 +149,16 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let running = context.config.clone();
     context.tasks.spawn("reload", reload(context.loaded.clone(), running, state, budget, shutdown));
     Ok(context)
+}
+
+/// How many connections a peer may have, by the configuration that is in force.
+fn share_of_connections(state: watch::Receiver<Arc<State>>) -> Share {
+    Arc::new(move |peer| {
+        let state = state.borrow();
+        let peer = peer.to_canonical();
+        let is_proxy = state.table.trusted_proxies.iter().any(|network| network.contains(&peer));
+        (!is_proxy).then(|| (address::limited_as(peer), state.table.connections_per_address))
+    })
 }
 
 /// Puts each new configuration in force, for the requests that come after it, and tells what of it is not: what this

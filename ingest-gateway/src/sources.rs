@@ -106,6 +106,8 @@ pub struct Table {
     pub urls: PublicUrls,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Connections that an address may have at once.
+    pub connections_per_address: usize,
     /// How long a body may take.
     pub body_timeout: Duration,
     /// Bytes of bodies in memory at once.
@@ -159,6 +161,7 @@ impl Table {
             sources,
             urls: PublicUrls { base: config.gateway.public_url.as_ref().map(|url| url.as_str().to_owned()) },
             trusted_proxies: config.gateway.trusted_proxies.clone(),
+            connections_per_address: config.gateway.max_connections_per_address,
             body_timeout: config.gateway.body_timeout,
             body_budget: config.gateway.body_budget.unwrap_or(body_budget),
             publish_timeout: config.gateway.publish_timeout,

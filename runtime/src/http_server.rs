@@ -11,8 +11,10 @@
 //! `Connection: close`, and only one that stays idle for a while is closed. HTTP/2 has GOAWAY for that.
 
 mod activity;
+mod crowd;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -27,6 +29,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use metrics::{counter, describe_counter};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -35,10 +38,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use self::activity::{Activity, InHand, Step, Stillness};
+pub use self::crowd::Share;
+use self::crowd::{Counted, Crowd};
 use crate::tasks::Outcome;
 
 /// Longest head of an HTTP/1 request; beyond, 431. What a role makes of a request's headers is its own limit.
-const HEAD_BYTES: usize = 64 * 1024;
+///
+/// A connection may hold as much for as long as its head is not whole, so this times the connections is what idlers can
+/// take. A role takes less: a target of 8 KiB and headers of 16 KiB, with what is between them.
+const HEAD_BYTES: usize = 32 * 1024;
 /// Longest header list of an HTTP/2 request, in bytes; beyond, 431.
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// Requests with more headers than this are refused with 431.
@@ -55,15 +63,26 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(3);
 
 /// What bounds a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct ServerLimits {
     /// Connections at once; more wait to be accepted.
     pub connections: usize,
+    /// How many of them a peer may have; `None` where that is no question.
+    pub share: Option<Share>,
     /// Longest time for a request's headers. A connection without a request in hand is ended within twice of it, and
     /// dropped within three times of it where an answer is still not read.
     pub header_timeout: Duration,
     /// Longest time for open connections to finish at shutdown.
     pub grace: Duration,
+}
+
+impl fmt::Debug for ServerLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connections, share: _, header_timeout, grace } = self;
+        let mut shown = f.debug_struct("ServerLimits");
+        shown.field("connections", connections).field("header_timeout", header_timeout).field("grace", grace);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// A listener could not be had.
@@ -101,6 +120,12 @@ where
 {
     let builder = Arc::new(builder(limits.header_timeout));
     let places = Arc::new(Semaphore::new(limits.connections));
+    let crowd = Crowd::default();
+    describe_counter!(
+        "penstock_http_connections_refused_total",
+        "Connections hung up on because their peer had its share of them."
+    );
+    let refused = counter!("penstock_http_connections_refused_total");
     let (phase, phases) = watch::channel(Phase::Serving);
     let mut connections = JoinSet::new();
     let start = |accepted: Accepted| {
@@ -113,9 +138,12 @@ where
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = accept(&listener, &places) => match accepted {
-                Ok(accepted) => {
-                    connections.spawn(start(accepted));
-                }
+                Ok((stream, peer, place)) => match counted(&limits, &crowd, peer) {
+                    Ok(counted) => {
+                        connections.spawn(start((stream, peer, (place, counted))));
+                    }
+                    Err(Crowded) => refused.increment(1),
+                },
                 Err(error) => {
                     // Out of file descriptors, mostly. Spinning would make it worse.
                     warn!(%error, "could not accept a connection");
@@ -168,9 +196,25 @@ async fn all_ended(connections: &mut JoinSet<()>) {
     while connections.join_next().await.is_some() {}
 }
 
-type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
+/// A place, and what counts it as its peer's.
+type Place = (OwnedSemaphorePermit, Option<Counted>);
+type Accepted = (TcpStream, SocketAddr, Place);
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<Accepted> {
+/// A peer has as many connections as it may.
+struct Crowded;
+
+/// Counts a connection as its peer's, where that is limited.
+fn counted(limits: &ServerLimits, crowd: &Crowd, peer: SocketAddr) -> Result<Option<Counted>, Crowded> {
+    match limits.share.as_ref().and_then(|share| share(peer.ip())) {
+        None => Ok(None),
+        Some((peer, most)) => crowd.enter(peer, most).map(Some).ok_or(Crowded),
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, place))
@@ -187,7 +231,7 @@ fn close(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<Accepted> {
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
-            late.push((stream, peer, place));
+            late.push((stream, peer, (place, None)));
         }
     }
     late

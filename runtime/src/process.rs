@@ -37,8 +37,12 @@ pub const EXIT_UNAVAILABLE: u8 = 69;
 /// How long what was left when time was up may go on.
 const LEFT_OVER: Duration = Duration::from_millis(500);
 /// The admin address answers few and small requests.
-const ADMIN_LIMITS: ServerLimits =
-    ServerLimits { connections: 64, header_timeout: Duration::from_secs(5), grace: Duration::from_secs(1) };
+const ADMIN_LIMITS: ServerLimits = ServerLimits {
+    connections: 64,
+    share: None,
+    header_timeout: Duration::from_secs(5),
+    grace: Duration::from_secs(1),
+};
 
 /// The configuration that is in force.
 #[derive(Clone, Debug)]

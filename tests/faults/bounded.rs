@@ -69,7 +69,7 @@ async fn slow_clients(mut run: Run) -> Report {
 }
 
 async fn large_bodies(mut run: Run) -> Report {
-    let lasts = run.length(Duration::from_secs(10), Duration::from_mins(1));
+    let lasts = run.length(Duration::from_secs(10), Duration::from_secs(30));
     let mut trial = Trial::start(Mix::only(Kind::Large), "", 200, &mut run.random).await;
     let memory = Memory::watch(&mut trial.pipeline);
     sleep(lasts).await;

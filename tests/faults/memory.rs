@@ -13,14 +13,19 @@ const LOOK: Duration = Duration::from_millis(100);
 const MIB: u64 = 1024 * 1024;
 
 /// What is stated in `docs/reliability.md`, in MiB, with the default settings. The gateway's is beside the bodies that it
-/// has in hand, which `gateway.body_budget` bounds; a buffer that grows is copied, so they count twice.
+/// has in hand, which `gateway.body_budget` bounds; a buffer that grows is copied, so they count twice. And a connection
+/// may hold a head that is not whole yet.
 fn stated(role: Role) -> u64 {
     match role {
-        Role::Gateway => 64 + 2 * BODY_BUDGET,
+        Role::Gateway => 64 + 2 * BODY_BUDGET + CONNECTIONS * HEAD_KIB / 1024,
         Role::Normalizer | Role::Persister => 128,
         Role::Dedup => 64,
     }
 }
+
+/// The default of `gateway.max_connections`, and what one holds at most beside a body.
+const CONNECTIONS: u64 = 10_000;
+const HEAD_KIB: u64 = 36;
 
 /// The default of `gateway.body_budget`, in MiB.
 const BODY_BUDGET: u64 = 64;

@@ -36,6 +36,8 @@ pub struct Gateway {
     pub publish_timeout: Duration,
     /// Connections at once. 1 to 1,000,000, default 10,000.
     pub max_connections: usize,
+    /// Connections of one address at once, but for those of trusted proxies. 1 to 1,000,000, default 1,000.
+    pub max_connections_per_address: usize,
     /// For requests in hand to end after SIGTERM. 0 s to 10 min, default 25 s.
     pub shutdown_grace: Duration,
     /// How the gateway reaches providers, for what it has to ask them.
@@ -96,6 +98,7 @@ impl Gateway {
             header_timeout: reader.or("header_timeout", "10s", &duration("100ms", "5m")),
             publish_timeout: reader.or("publish_timeout", "2500ms", &duration("100ms", "2900ms")),
             max_connections: reader.or("max_connections", "10000", &whole(1..=1_000_000)),
+            max_connections_per_address: reader.or("max_connections_per_address", "1000", &whole(1..=1_000_000)),
             shutdown_grace: reader.or("shutdown_grace", "25s", &duration("0s", "10m")),
             egress: reader.table("egress", |reader| Egress::read(reader, secrets)),
         }

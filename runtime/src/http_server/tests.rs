@@ -13,7 +13,7 @@ async fn answer(_request: Request<Incoming>, _peer: SocketAddr) -> Response<Full
 }
 
 fn limits(header_timeout: Duration) -> ServerLimits {
-    ServerLimits { connections: 10, header_timeout, grace: Duration::from_secs(10) }
+    ServerLimits { connections: 10, share: None, header_timeout, grace: Duration::from_secs(10) }
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {
@@ -43,6 +43,33 @@ async fn a_connection_that_waits_to_be_accepted_at_shutdown_is_answered() {
     let (outcome, text) = tokio::join!(server, read(&mut client));
     assert!(outcome.is_ok());
     assert!(text.starts_with("HTTP/1.1 200") && text.contains("connection: close"), "{text}");
+}
+
+#[tokio::test]
+async fn a_peer_that_has_its_share_of_connections_is_hung_up_on_until_one_of_them_ends() {
+    let (listener, address) = listener().await;
+    let shutdown = CancellationToken::new();
+    let share: Share = Arc::new(|peer| Some((peer, 2)));
+    let limits = ServerLimits { share: Some(share), ..limits(Duration::from_secs(5)) };
+    let server = serve(listener, answer, limits, shutdown.clone());
+    let client = async {
+        let connect = async || TcpStream::connect(address).await.unwrap();
+        let ask = async |mut client: TcpStream| -> Option<TcpStream> {
+            client.write_all(REQUEST).await.ok()?;
+            let mut first = [0];
+            (client.read(&mut first).await.ok()? == 1).then_some(client)
+        };
+        let (first, second) = (ask(connect().await).await, ask(connect().await).await);
+        assert!(first.is_some() && second.is_some());
+        assert!(ask(connect().await).await.is_none(), "a third is hung up on");
+        drop(first);
+        // It is free as soon as the server has seen the end of the first.
+        while ask(connect().await).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+        shutdown.cancel();
+    };
+    assert!(tokio::join!(server, client).0.is_ok());
 }
 
 #[tokio::test]
