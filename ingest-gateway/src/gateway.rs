@@ -8,7 +8,7 @@
 //! `received_at` is the moment when the whole body was there: what a slow client spends on sending is its own time.
 
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use proto::body_ref::INLINE;
 use providers::{Certificate, Flaw, FollowUp, Handshake, Verdict};
 use runtime::clock::now_millis;
 use runtime::error_chain::Chain;
-use runtime::http_server::linger;
+use runtime::http_server::{Peer, linger};
 use runtime::kill_point;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -99,7 +99,7 @@ impl Gateway {
     pub fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send {
         let state = Arc::clone(&self.state.borrow());
         let source = route::source(&state.table, request.uri().path());
@@ -113,13 +113,13 @@ impl Gateway {
         state: Arc<State>,
         in_hand: InHand,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
         let mut ticket = Ticket::draw(&self.clock);
         let source = route::source(&state.table, head.uri.path());
         let answer = match source {
-            Some(source) => self.take(&state, source, &head, &mut body, peer, &mut ticket).await,
+            Some(source) => self.take(&state, source, &head, &mut body, &peer, &mut ticket).await,
             None => Err(Refusal::NotFound),
         };
         let answer = answer.unwrap_or_else(Answer::Refused);
@@ -139,7 +139,7 @@ impl Gateway {
         source: &Source,
         head: &Parts,
         body: &mut Incoming,
-        peer: SocketAddr,
+        peer: &Peer,
         ticket: &mut Ticket,
     ) -> Result<Answer, Refusal> {
         let table = &state.table;
@@ -154,8 +154,11 @@ impl Gateway {
             return Err(Refusal::TooLarge);
         }
         let forwarded = head.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
-        let address = address::client(peer.ip(), forwarded, &table.trusted_proxies);
+        let address = address::client(peer.address.ip(), forwarded, &table.trusted_proxies);
         table.requests.check(address).map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS))?;
+        if !source.client_names.fit(peer.certificate.as_deref()) {
+            return Err(self.not_its_client(state, source, address));
+        }
         if let Some(handshake) = handshake {
             return self.shake_hands(state, source, address, handshake);
         }
@@ -195,6 +198,22 @@ impl Gateway {
         match intake.used() {
             Some(used) if !self.uses.is_first_use(&used, source, Instant::now()) => Verdict::Wrong(Flaw::Reused),
             _ => verdict,
+        }
+    }
+
+    /// A client that does not show the certificate that the source asks for. Nothing of it is read, and nothing held: to
+    /// whom it belongs is not known.
+    fn not_its_client(&self, state: &State, source: &Source, address: IpAddr) -> Refusal {
+        if let Some(metrics) = state.metrics(source) {
+            metrics.wrong(Flaw::Client);
+        }
+        if let Some(left_out) = self.wrong_signatures.pass(now_millis()) {
+            let (channel, source) = (source.channel.as_str(), source.name.as_str());
+            info!(channel, source, left_out, "a client shows none of the certificates that the source asks for");
+        }
+        match state.table.failures.check(address) {
+            Ok(()) => Refusal::Unauthorized(Flaw::Client),
+            Err(over) => Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS),
         }
     }
 

@@ -3,7 +3,7 @@
 //! * `POST /v1/{channel}/{source}` (and the other methods that the source's provider uses) -- stored, held, or refused.
 //! * anything else -- 404, or 405 with `Allow`.
 //!
-//! Read in this order: [`route`], [`address`], [`limits`], [`bucket`], [`admit`], [`answer`], [`redact`] and
+//! Read in this order: [`route`], [`address`], [`limits`], [`bucket`], [`client_names`], [`admit`], [`answer`], [`redact`] and
 //! [`restart`] decide and do nothing;
 //! [`sources`] is what they decide by; [`body`] reads, [`store`] writes, [`fetcher`] asks providers by way of [`egress`], [`probe`] and [`pulse`] know whether that
 //! works; [`fleet`] keeps a source's limit together with the other gateways, of which [`neighbours`] knows how many there
@@ -15,6 +15,7 @@ pub mod address;
 pub mod admit;
 pub mod answer;
 pub mod bucket;
+pub mod client_names;
 pub mod envelope;
 pub mod limits;
 pub mod redact;
@@ -48,7 +49,7 @@ use std::time::{Duration, Instant};
 
 use runtime::config::{Config, Need, Requirements};
 use runtime::error_chain::Chain;
-use runtime::http_server::{ServerLimits, Share, listen, serve};
+use runtime::http_server::{CurrentTls, ServerLimits, Share, listen, serve};
 use runtime::nats::Nats;
 use runtime::open_files;
 use runtime::process::{Context, Loaded, Role, StartError};
@@ -132,6 +133,7 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     let limits = ServerLimits {
         connections: open_files::connections(config.max_connections),
         share: Some(share_of_connections(current.clone())),
+        tls: Some(current_tls(current.clone())),
         header_timeout: config.header_timeout,
         // The rest of the time is for the other tasks to end.
         grace: config.shutdown_grace.mul_f64(0.9),
@@ -159,6 +161,11 @@ fn share_of_connections(state: watch::Receiver<Arc<State>>) -> Share {
         let is_proxy = state.table.trusted_proxies.iter().any(|network| network.contains(&peer));
         (!is_proxy).then(|| (address::limited_as(peer), state.table.connections_per_address))
     })
+}
+
+/// What TLS is spoken with, by the configuration that is in force.
+fn current_tls(state: watch::Receiver<Arc<State>>) -> CurrentTls {
+    Arc::new(move || state.borrow().table.tls.clone())
 }
 
 /// Puts each new configuration in force, for the requests that come after it, and tells what of it is not: what this

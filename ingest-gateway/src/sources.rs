@@ -14,8 +14,12 @@ use providers::{
     Adapter, Certificate, Contract, Handshake, Keyring, KeyringError, OverLimit, Request, Scheme, Verdict, Verify,
 };
 use runtime::config::{self, AuthFailures, Config, OnDuplicate, Problems, Rate, Secret};
+use runtime::error_chain::Chain;
+use runtime::http_server::server_tls;
+use rustls::ServerConfig;
 use secrecy::ExposeSecret;
 
+use crate::client_names::ClientNames;
 use crate::egress::Egress;
 use crate::limits::{PerAddress, PerSource};
 use crate::redact::Fingerprints;
@@ -50,6 +54,8 @@ pub struct Source {
     pub secret_headers: Vec<String>,
     /// Headers that hold the sender's own id, in lower case.
     pub identity_headers: Vec<String>,
+    /// Whose certificate it asks for.
+    pub client_names: ClientNames,
     /// Its limits.
     pub limits: Arc<PerSource>,
     /// Its place in the table.
@@ -122,6 +128,8 @@ pub struct Table {
     pub fingerprints: Fingerprints,
     /// How providers are reached.
     pub egress: Egress,
+    /// What they are served with over TLS, where that is spoken here.
+    pub tls: Option<Arc<ServerConfig>>,
     address_rate: Rate,
     failure_rate: AuthFailures,
 }
@@ -149,6 +157,7 @@ impl Table {
                 return Err(problems);
             }
         };
+        let tls = tls(config)?;
         problems.into_result()?;
 
         let largest = sources.iter().map(|source| source.max_body).max().unwrap_or(0);
@@ -173,6 +182,7 @@ impl Table {
             ),
             fingerprints: Fingerprints::derive(hash_key.map_or("", |key| key.expose_secret()).as_bytes()),
             egress,
+            tls,
             address_rate: limits.address,
             failure_rate: limits.auth_failures,
         })
@@ -240,6 +250,7 @@ fn build_source(
             .chain(source.id_header.clone())
             .collect(),
         secret_headers: adapter.secret_headers(&scheme).into_iter().map(str::to_owned).collect(),
+        client_names: client_names(config, source)?,
         limits,
         rate: source.limit,
         index,
@@ -250,6 +261,30 @@ fn build_source(
         scheme,
         verify_token: source.scheme.verify_token.clone(),
     })
+}
+
+fn client_names(config: &Config, source: &config::Source) -> Result<ClientNames, Problems> {
+    let problem = |message: &str| config.source_problem(source, "client_names", message);
+    let names = ClientNames::parse(&source.client_names);
+    let names = names.map_err(|name| problem(&format!("{name:?} is neither a DNS name nor an IP address")))?;
+    if !names.is_empty() && config.gateway.tls.client_ca.is_none() {
+        return Err(problem("needs gateway.tls.client_ca: without it no certificate of a client is believed"));
+    }
+    Ok(names)
+}
+
+/// What TLS is spoken with, if it is.
+fn tls(config: &Config) -> Result<Option<Arc<ServerConfig>>, Problems> {
+    let problem = |key: &str, text: &str| Problems::at(&config.file, None, format!("gateway.tls.{key}"), text);
+    let config::Tls { certificate, key, client_ca } = &config.gateway.tls;
+    let (certificate, key) = match (certificate, key) {
+        (Some(certificate), Some(key)) => (certificate.expose_secret(), key.expose_secret()),
+        (None, None) if client_ca.is_none() => return Ok(None),
+        (None, _) => return Err(problem("certificate", "is missing: without it no TLS is spoken")),
+        (_, None) => return Err(problem("key", "is missing: without it no TLS is spoken")),
+    };
+    let tls = server_tls(certificate, key, client_ca.as_ref().map(ExposeSecret::expose_secret));
+    tls.map(Some).map_err(|error| problem(error.key(), &Chain(&error).to_string()))
 }
 
 fn key_of(error: &KeyringError) -> &'static str {

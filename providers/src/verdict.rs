@@ -58,11 +58,14 @@ pub enum Flaw {
     /// says.
     #[error("the credential is missing")]
     Unasked,
+    /// The client shows no certificate with a name of the source's `client_names`.
+    #[error("the client shows no certificate with a name that the source asks for")]
+    Client,
 }
 
 impl Flaw {
     /// Every flaw, so that counters can be present at zero.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Missing,
         Self::Repeated,
         Self::Malformed,
@@ -75,6 +78,7 @@ impl Flaw {
         Self::Certificate,
         Self::Topic,
         Self::Unasked,
+        Self::Client,
     ];
 
     /// The word used in metrics and logs.
@@ -92,6 +96,7 @@ impl Flaw {
             Self::Certificate => "certificate",
             Self::Topic => "topic",
             Self::Unasked => "unasked",
+            Self::Client => "client",
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The accept loop of the gateway and of every admin address: HTTP/1.1 and HTTP/2 on one port, bounded, and drained
-//! at shutdown.
+//! The accept loop of the gateway and of every admin address: HTTP/1.1 and HTTP/2 on one port, over TLS or not, bounded, and
+//! drained at shutdown.
 //!
 //! hyper's header timeout is silently off without a timer, so one is always given; and it does not run before the
 //! first bytes, nor on an idle HTTP/2 connection, so both are watched here. Asking hyper to end a connection is no end:
@@ -12,6 +12,7 @@
 
 mod activity;
 mod crowd;
+mod tls;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -30,16 +31,21 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use metrics::{counter, describe_counter};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use self::activity::{Activity, InHand, Step, Stillness};
 pub use self::crowd::Share;
 use self::crowd::{Counted, Crowd};
+pub use self::tls::{CurrentTls, TlsSetting, server_tls};
 use crate::tasks::Outcome;
 
 /// Longest head of an HTTP/1 request; beyond, 431. What a role makes of a request's headers is its own limit.
@@ -69,6 +75,8 @@ pub struct ServerLimits {
     pub connections: usize,
     /// How many of them a peer may have; `None` where that is no question.
     pub share: Option<Share>,
+    /// What TLS is spoken with; `None` where it is not spoken.
+    pub tls: Option<CurrentTls>,
     /// Longest time for a request's headers. A connection without a request in hand is ended within twice of it, and
     /// dropped within three times of it where an answer is still not read.
     pub header_timeout: Duration,
@@ -78,7 +86,7 @@ pub struct ServerLimits {
 
 impl fmt::Debug for ServerLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connections, share: _, header_timeout, grace } = self;
+        let Self { connections, share: _, tls: _, header_timeout, grace } = self;
         let mut shown = f.debug_struct("ServerLimits");
         shown.field("connections", connections).field("header_timeout", header_timeout).field("grace", grace);
         shown.finish_non_exhaustive()
@@ -115,7 +123,7 @@ pub async fn serve<H, F>(
     shutdown: CancellationToken,
 ) -> Outcome
 where
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let builder = Arc::new(builder(limits.header_timeout));
@@ -130,7 +138,8 @@ where
     let mut connections = JoinSet::new();
     let start = |accepted: Accepted| {
         let (builder, handler, phases) = (Arc::clone(&builder), handler.clone(), phases.clone());
-        drive(builder, accepted, handler, phases, limits.header_timeout)
+        let tls = limits.tls.as_ref().and_then(|current| current());
+        drive(builder, accepted, tls, handler, phases, limits.header_timeout)
     };
     loop {
         tokio::select! {
@@ -196,6 +205,15 @@ async fn all_ended(connections: &mut JoinSet<()>) {
     while connections.join_next().await.is_some() {}
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it connected from.
+    pub address: SocketAddr,
+    /// Its certificate, where it showed one, which was signed by one of the authorities that are believed.
+    pub certificate: Option<Arc<CertificateDer<'static>>>,
+}
+
 /// A place, and what counts it as its peer's.
 type Place = (OwnedSemaphorePermit, Option<Counted>);
 type Accepted = (TcpStream, SocketAddr, Place);
@@ -239,24 +257,56 @@ fn close(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<Accepted> {
 
 async fn drive<H, F>(
     builder: Arc<auto::Builder<TokioExecutor>>,
-    (stream, peer, place): Accepted,
+    (stream, address, place): Accepted,
+    tls: Option<Arc<ServerConfig>>,
+    handler: H,
+    phases: watch::Receiver<Phase>,
+    header_timeout: Duration,
+) where
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(peer = %address, %error, "the connection was gone before it was looked at");
+        return;
+    }
+    let Some(tls) = tls else {
+        let peer = Peer { address, certificate: None };
+        return converse(builder, stream, peer, place, handler, phases, header_timeout).await;
+    };
+    match timeout(header_timeout, TlsAcceptor::from(tls).accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let (_, session) = stream.get_ref();
+            let certificate = session.peer_certificates().and_then(|chain| chain.first()).cloned();
+            let peer = Peer { address, certificate: certificate.map(CertificateDer::into_owned).map(Arc::new) };
+            converse(builder, stream, peer, place, handler, phases, header_timeout).await;
+        }
+        Ok(Err(error)) => debug!(peer = %address, %error, "no TLS with this client"),
+        Err(_) => debug!(peer = %address, "no TLS in time"),
+    }
+}
+
+/// Takes requests from a connection until it ends.
+async fn converse<S, H, F>(
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    stream: S,
+    peer: Peer,
+    place: Place,
     handler: H,
     mut phases: watch::Receiver<Phase>,
     header_timeout: Duration,
 ) where
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "the connection was gone before it was looked at");
-        return;
-    }
+    let address = peer.address;
     let activity = Arc::<Activity>::default();
     let (watched, told) = (Arc::clone(&activity), phases.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let (version, told) = (request.version(), told.clone());
         let in_hand = InHand::begin(&watched, version);
-        let answer = handler(request, peer);
+        let answer = handler(request, peer.clone());
         async move {
             let mut response = answer.await;
             if version < Version::HTTP_2 && *told.borrow() != Phase::Serving {
@@ -278,7 +328,7 @@ async fn drive<H, F>(
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    debug!(%peer, %error, "connection ended early");
+                    debug!(peer = %address, %error, "connection ended early");
                 }
                 break;
             }
@@ -294,7 +344,7 @@ async fn drive<H, F>(
                 Step::Wait => {}
                 Step::End => connection.as_mut().graceful_shutdown(),
                 Step::Drop => {
-                    debug!(%peer, "no request came in time, or its answer was not read");
+                    debug!(peer = %address, "no request came in time, or its answer was not read");
                     break;
                 }
             },

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -45,6 +46,11 @@ pub enum KeepFor {
     ReferredTo(&'static [&'static str], Duration),
 }
 
+/// From this share of its limit on a stream is looked at again soon, however seldom otherwise: who publishes to it may be
+/// waiting for room, and what fills it may be processed by then.
+const PRESSED: f64 = 0.8;
+const SOON: Duration = Duration::from_secs(15);
+
 /// Trims `retention.stream` until shutdown.
 pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) -> Outcome {
     let stream = retention.stream;
@@ -64,15 +70,14 @@ pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) 
     if let KeepFor::Age(age) = retention.keep {
         gauge!("penstock_stream_keep_seconds", "stream" => stream).set(age.as_secs_f64());
     }
-    let mut tick = tokio::time::interval(retention.every);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            _ = tick.tick() => {}
-        }
+    let mut pause = Duration::ZERO;
+    while shutdown.run_until_cancelled(sleep(pause)).await.is_some() {
+        pause = retention.every;
         match nats.trim(&retention).await {
             Ok(pass) => {
+                if pass.under_pressure || pass.bytes_ratio >= PRESSED {
+                    pause = pause.min(SOON);
+                }
                 ratio.set(pass.bytes_ratio);
                 reach.set(pass.reach_seconds);
                 let trimmed = if pass.under_pressure { &by_pressure } else { &by_age };
@@ -91,6 +96,7 @@ pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) 
             }
         }
     }
+    Ok(())
 }
 
 fn told(why: Stopped) -> &'static str {

@@ -73,7 +73,7 @@ async fn unique(mut run: Run) -> Report {
     trial.goes_on().await;
     trial.pipeline.role(Role::Persister).start_again();
     let healed = trial.healed().await;
-    // Claims that were processed have to go before their time, which is looked at every five minutes.
+    // Claims that were processed have to go before their time.
     let begun = Instant::now();
     let draining = eventually(Duration::from_mins(8), "dedup goes on", async || {
         let info = trial.pipeline.broker.consumer("CANONICAL", "dedup").await?;

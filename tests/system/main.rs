@@ -36,6 +36,7 @@ mod sns;
 mod statuses;
 mod streams;
 mod text;
+mod tls;
 mod trimming;
 mod users;
 mod verify;

@@ -42,6 +42,19 @@ pub struct Gateway {
     pub shutdown_grace: Duration,
     /// How the gateway reaches providers, for what it has to ask them.
     pub egress: Egress,
+    /// What providers are served with over TLS. Default none: something in front of the gateway speaks it.
+    pub tls: Tls,
+}
+
+/// TLS on the gateway's own port. Certificate and key go together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM of the server's certificate and of those that signed it.
+    pub certificate: Option<Secret>,
+    /// PEM of its private key.
+    pub key: Option<Secret>,
+    /// PEM of the authorities whose signature makes a client's certificate good, for sources with `client_names`.
+    pub client_ca: Option<Secret>,
 }
 
 /// The way out, to the few providers that have to be asked for something: a certificate, or a subscription's confirmation.
@@ -101,6 +114,19 @@ impl Gateway {
             max_connections_per_address: reader.or("max_connections_per_address", "1000", &whole(1..=1_000_000)),
             shutdown_grace: reader.or("shutdown_grace", "25s", &duration("0s", "10m")),
             egress: reader.table("egress", |reader| Egress::read(reader, secrets)),
+            tls: reader.table("tls", |reader| Tls::read(reader, secrets)),
+        }
+    }
+}
+
+impl Tls {
+    /// Needed by who takes requests, as the secrets of sources are.
+    fn read(reader: &mut Reader<'_, '_>, secrets: Need) -> Self {
+        let optional = secrets.optional();
+        Self {
+            certificate: reader.secret("certificate", optional),
+            key: reader.secret("key", optional),
+            client_ca: reader.secret("client_ca", optional),
         }
     }
 }

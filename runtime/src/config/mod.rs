@@ -37,7 +37,7 @@ use toml::de::{DeTable, DeValue};
 pub use self::attachments::Attachments;
 pub use self::dedup::Dedup;
 pub use self::environment::Environment;
-pub use self::gateway::{AuthFailures, Egress, Gateway, Limits, Rate};
+pub use self::gateway::{AuthFailures, Egress, Gateway, Limits, Rate, Tls};
 pub use self::hold::Hold;
 pub use self::log::{Log, LogFormat};
 pub use self::nats::Nats;

@@ -31,7 +31,8 @@ pub struct Requirements {
     /// `dedup.hash_key`.
     pub hash_key: Need,
     /// `secrets` and `verify_token` of each source, which may always be absent: whether a scheme
-    /// needs one is checked where the scheme is known; and `gateway.egress`, which verifying may take.
+    /// needs one is checked where the scheme is known; `gateway.egress`, which verifying may take; and
+    /// `gateway.tls`.
     pub source_secrets: Need,
     /// `attachments.access_key_id` and `attachments.secret_access_key`, which may always be absent.
     pub attachments: Need,

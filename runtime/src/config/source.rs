@@ -81,6 +81,8 @@ pub struct Source {
     pub id_field: Option<String>,
     /// The header that holds it, in lower case. Default none.
     pub id_header: Option<String>,
+    /// Names of which a client's certificate has to hold one. Empty: none is asked for.
+    pub client_names: Vec<String>,
     /// How the signature is made.
     pub scheme: Scheme,
 }
@@ -170,6 +172,7 @@ impl Source {
             text_field: reader.one_or_more("text_field", &text()),
             id_field: reader.optional("id_field", &text()),
             id_header: reader.optional("id_header", &header_name()),
+            client_names: reader.one_or_more("client_names", &text()),
             scheme: Scheme::read(reader, checks.secrets),
         };
         source.check(reader, checks);

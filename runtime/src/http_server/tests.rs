@@ -8,12 +8,12 @@ use super::*;
 
 const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi";
 
-async fn answer(_request: Request<Incoming>, _peer: SocketAddr) -> Response<Full<Bytes>> {
+async fn answer(_request: Request<Incoming>, _peer: Peer) -> Response<Full<Bytes>> {
     Response::new(Full::from("done"))
 }
 
 fn limits(header_timeout: Duration) -> ServerLimits {
-    ServerLimits { connections: 10, share: None, header_timeout, grace: Duration::from_secs(10) }
+    ServerLimits { connections: 10, share: None, tls: None, header_timeout, grace: Duration::from_secs(10) }
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {
@@ -114,7 +114,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Holds the only place of a server by what `hold` does, for ever; the next client must have it all the same.
 async fn the_place_is_given_on<H, F>(handler: H, hold: impl AsyncFnOnce(TcpStream))
 where
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let (listener, address) = listener().await;

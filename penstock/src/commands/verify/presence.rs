@@ -37,7 +37,7 @@ pub(crate) fn findings(case: &Case, expected: &Expected, flaw: Flaw) -> Vec<Find
             "look at `SigningCertURL` in the request and at the certificates in `secrets`; with none there, the one that \
              the request names is fetched",
         )],
-        Flaw::Mismatch | Flaw::Stale | Flaw::Early | Flaw::Reused => Vec::new(),
+        Flaw::Mismatch | Flaw::Stale | Flaw::Early | Flaw::Reused | Flaw::Client => Vec::new(),
     }
 }
 

@@ -119,7 +119,7 @@ pub(crate) fn unexplained(flaw: Flaw, tried: usize, ended_early: bool) -> Findin
             "look whether the provider signs at all (its settings), and whether something on the way drops or rewrites its \
              headers"
         }
-        Flaw::Unbound | Flaw::Algorithm | Flaw::Certificate | Flaw::Topic | Flaw::Unasked => {
+        Flaw::Unbound | Flaw::Algorithm | Flaw::Certificate | Flaw::Topic | Flaw::Unasked | Flaw::Client => {
             "let the provider send what the source is configured for"
         }
         Flaw::Mismatch | Flaw::Stale | Flaw::Early | Flaw::Reused => {
