@@ -56,8 +56,17 @@ fn version(name: &str, commit: &str, change: impl FnOnce(&Path)) -> PathBuf {
     let unpacked = Command::new("sh").args(["-c", &unpack]).current_dir(root()).status().expect("sh");
     assert!(unpacked.success(), "{unpack}");
     change(&sources);
+    // Cargo takes packages of one name and version, at the same place below their workspaces, for one another.
+    let manifest = sources.join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).expect("the manifest of the workspace");
+    let own = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(text.contains(own), "{} has another version", manifest.display());
+    let other = format!("version = \"{}-{name}\"", env!("CARGO_PKG_VERSION"));
+    std::fs::write(&manifest, text.replacen(own, &other, 1)).expect("the manifest is written");
     let kept = keep(&cargo_build_in(&sources, &[]), profile.join(format!("penstock-{name}")));
-    cargo_build(&[]);
+    let this = cargo_build(&[]);
+    let bytes = |path: &Path| std::fs::read(path).expect("a binary");
+    assert!(bytes(&kept) != bytes(&this), "{name} is no other version");
     kept
 }
 
