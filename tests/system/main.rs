@@ -29,6 +29,7 @@ mod outages;
 mod poison;
 mod pressure;
 mod providers;
+mod reload;
 mod replay;
 mod sendgrid_mailgun;
 mod shutdown;
