@@ -50,7 +50,9 @@ for server in $servers; do echo "nats://cluster:$routes@$server:6222"; done | pa
 
 password | keep postgres-superuser-password
 password | keep postgres-password
+password | keep postgres-persister-password
 echo "postgres://penstock:$(cat "$folder/postgres-password")@postgres:5432/penstock" | keep postgres-url
+echo "postgres://persister:$(cat "$folder/postgres-persister-password")@postgres:5432/penstock" | keep postgres-url-persister
 
 od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | keep dedup-key
 # What signs the webhooks of the source `orders`: give it to whoever sends them.

@@ -1,22 +1,18 @@
 //! The months: made when a batch needs them, dropped when retention is over.
 //!
-//! A month is made as a table of its own and then attached, which waits for no reader and stops nobody;
-//! `CREATE TABLE .. PARTITION OF` would wait for the longest query on the parent, with every writer behind it.
+//! Both by functions of the database, which run with the rights of the tables' owner (`migrations/0003_months.sql`): the
+//! persister has none of its own to make or drop a table.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use proto::Millis;
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
 /// The tables that are partitioned by month of `received_at`.
 const TABLES: [&str; 4] = ["messages", "message_statuses", "duplicates", FILES];
 /// The one of them by which the files of a month are known to be needed.
 const FILES: &str = "message_attachments";
-
-/// Serialises the making of months over all persisters, for the length of one transaction.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7236834, 2)";
 
 /// How many months are remembered as made; beyond, the memory starts anew. Nobody receives over that many months.
 const REMEMBERED: usize = 1024;
@@ -58,8 +54,8 @@ impl Month {
         format!("{table}_{:04}_{:02}", self.year, self.month)
     }
 
-    fn first_moment(self) -> String {
-        format!("{:04}-{:02}-01 00:00:00+00", self.year, self.month)
+    fn first_day(self) -> String {
+        format!("{:04}-{:02}-01", self.year, self.month)
     }
 
     /// Reads `YYYY-MM`.
@@ -116,34 +112,11 @@ impl Partitions {
     }
 }
 
-/// Makes a month of every table, if it is not there. One simple query of several statements is one transaction, so
-/// the lock holds to its end and nothing is left half made.
+/// Makes a month of every table, if it is not there.
 async fn make(pool: &PgPool, month: Month) -> Result<(), sqlx::Error> {
-    let statements: Vec<String> = TABLES.iter().map(|table| make_one(table, month)).collect();
-    let statements = format!("{LOCK};{}", statements.concat());
-    // Made of table names of ours and of numbers.
-    sqlx::raw_sql(AssertSqlSafe(statements)).execute(pool).await?;
+    sqlx::query("SELECT penstock_make_month($1::text::date)").bind(month.first_day()).execute(pool).await?;
     tracing::info!(%month, "month is there");
     Ok(())
-}
-
-/// The statement that makes a month of one table, if it is not there.
-fn make_one(table: &str, month: Month) -> String {
-    let partition = month.partition_of(table);
-    let (from, to) = (month.first_moment(), month.next().first_moment());
-    format!(
-        "DO $$ BEGIN
-            IF NOT EXISTS (
-                SELECT FROM pg_inherits
-                WHERE inhrelid = to_regclass('{partition}') AND inhparent = '{table}'::regclass
-            ) THEN
-                CREATE TABLE IF NOT EXISTS {partition} (
-                    LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE
-                );
-                ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ('{from}') TO ('{to}');
-            END IF;
-        END $$;"
-    )
 }
 
 /// Drops the months that ended at or before `cutoff`, oldest first, at most `most` partitions. Waits at most a second
@@ -159,8 +132,8 @@ pub(crate) async fn drop_before(pool: &PgPool, cutoff: Millis, most: usize) -> R
     old.truncate(most);
     for dropped in &old {
         let partition = dropped.month.partition_of(&dropped.table);
-        let statements = format!("SET LOCAL lock_timeout = '1s'; DROP TABLE IF EXISTS {partition}");
-        sqlx::raw_sql(AssertSqlSafe(statements)).execute(pool).await?;
+        let drop = sqlx::query("SELECT penstock_drop_month($1, $2::text::date)");
+        drop.bind(&dropped.table).bind(dropped.month.first_day()).execute(pool).await?;
         tracing::info!(%partition, "month dropped: its retention is over");
     }
     Ok(old)
@@ -204,7 +177,7 @@ mod tests {
     fn a_partition_is_named_after_its_month() {
         let month = Month::of("2026-12-31T23:59:59.999Z".parse().unwrap());
         assert_eq!(month.partition_of("messages"), "messages_2026_12");
-        assert_eq!(month.next().first_moment(), "2027-01-01 00:00:00+00");
+        assert_eq!(month.first_day(), "2026-12-01");
         assert_eq!(Month::of_partition("messages", "messages_2026_12"), Some(month));
         for other in ["messages_2026_1", "messages_old", "messages_2026_12_x", "duplicates_2026_12"] {
             assert_eq!(Month::of_partition("messages", other), None, "{other}");

@@ -10,6 +10,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use crate::store::StoreError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
+/// What roles may do, where there are roles. After every run: they may have been made since the last one.
+const GRANTS: &str = include_str!("sql/grants.sql");
 
 /// The oldest server whose statements we use, as `server_version_num`.
 const OLDEST_SERVER: i32 = 150_000;
@@ -66,7 +68,10 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError
     let mut connection = options.connect().await.map_err(StoreError::Connect)?;
     let mut migrator = Migrator { migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
     migrator.set_ignore_missing(true);
-    let outcome = migrator.run(&mut connection).await;
+    let mut outcome = migrator.run(&mut connection).await;
+    if outcome.is_ok() {
+        outcome = sqlx::raw_sql(GRANTS).execute(&mut connection).await.map(drop).map_err(MigrateError::Execute);
+    }
     // The session's end also gives the migration lock back, whatever happened.
     let closed = connection.close().await.map_err(MigrateError::Execute);
     outcome.and(closed).map_err(StoreError::Migrate)
