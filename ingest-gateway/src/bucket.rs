@@ -229,7 +229,7 @@ impl Bucket {
         }
         self.drop_stale(now);
         self.fade(now);
-        let Limit { per_second, burst: _ } = self.limit;
+        let per_second = self.limit.per_second;
         let (due, usable) = (self.limit.due(now), self.limit.usable(now));
         let highest = self.counter.map_or(0, |counter| counter.highest).max(due);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of requests, rounded up")]

@@ -130,11 +130,15 @@ impl Fleet {
         if bucket.is_alone(now) {
             self.metrics.of_share.increment(1);
         }
-        let take = bucket.take(now, gateways);
+        let mut take = bucket.take(now, gateways);
         if let Some(count) = bucket.lease(now, gateways)
             && self.wanted.try_send(Wanted { shared: Arc::clone(shared), count }).is_err()
         {
+            // More wait than can be; nobody would tell this one of the end of a lease that was not begun.
             bucket.failed(now);
+            if take == Take::Unknown {
+                take = bucket.take(now, gateways);
+            }
         }
         result(take, bucket.limit())
     }
