@@ -19,6 +19,8 @@ const SENDERS: usize = 6;
 /// Between two requests of a sender.
 const PACE: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_secs(20);
+/// Runs, where the machine has so much else to do that NATS answers late.
+const TRIES: usize = 4;
 
 /// Three gateways, and one each of what is behind them.
 async fn three_gateways() -> Pipeline {
@@ -63,6 +65,37 @@ async fn flood(gateways: &[String]) -> (Vec<usize>, f64) {
     (taken, begun.elapsed().as_secs_f64())
 }
 
+/// The same, not counting a run in which NATS took too long to be asked: what shares let in beside leases is another promise.
+async fn flood_by_leases(pipeline: &mut Pipeline, gateways: &[String]) -> (Vec<usize>, f64) {
+    let mut tries = 0;
+    loop {
+        let before = by_share(pipeline).await;
+        let (taken, seconds) = flood(gateways).await;
+        if by_share(pipeline).await <= before {
+            return (taken, seconds);
+        }
+        println!("{taken:?}: a gateway kept to its share for a while");
+        tries += 1;
+        assert!(tries < TRIES, "in {TRIES} runs NATS took longer than a lease may take");
+        full_again().await;
+    }
+}
+
+/// Waits as long as an empty bucket takes to fill up.
+async fn full_again() {
+    tokio::time::sleep(Duration::from_secs_f64(BURST / PER_SECOND) + Duration::from_secs(1)).await;
+}
+
+/// Requests that gateways have decided by their share.
+async fn by_share(pipeline: &mut Pipeline) -> f64 {
+    let mut all = 0.0;
+    for gateway in pipeline.role_list().iter_mut().filter(|process| process.role == Role::Gateway) {
+        let metrics = Metrics::of(&gateway.admin_url()).await.unwrap();
+        all += metrics.sum("penstock_gateway_limit_share_total", &[]).expect("it is there from the start");
+    }
+    all
+}
+
 /// Of what a bucket of the limit lets in, in percent.
 fn percent(taken: usize, seconds: f64) -> f64 {
     100.0 * f64::from(u32::try_from(taken).unwrap()) / (BURST + PER_SECOND * seconds)
@@ -70,17 +103,16 @@ fn percent(taken: usize, seconds: f64) -> f64 {
 
 #[tokio::test]
 async fn three_gateways_let_in_what_one_would_and_one_of_them_alone_as_much() {
-    let pipeline = three_gateways().await;
+    let mut pipeline = three_gateways().await;
     let gateways = pipeline.gateways();
-    let (taken, seconds) = flood(&gateways).await;
+    let (taken, seconds) = flood_by_leases(&mut pipeline, &gateways).await;
     let all = percent(taken.iter().sum(), seconds);
     println!("{taken:?} at three gateways in {seconds:.1} s: {all:.0} %");
     assert!((90.0..=105.0).contains(&all), "{taken:?} in {seconds} s are {all:.1} % of the limit");
     assert!(taken.iter().all(|taken| *taken > 0), "nobody is shut out: {taken:?}");
 
-    // Full again.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let (taken, seconds) = flood(&gateways[..1]).await;
+    full_again().await;
+    let (taken, seconds) = flood_by_leases(&mut pipeline, &gateways[..1]).await;
     let one = percent(taken[0], seconds);
     println!("{taken:?} at one of them in {seconds:.1} s: {one:.0} %");
     assert!((90.0..=105.0).contains(&one), "{taken:?} in {seconds} s are {one:.1} % of the limit");
