@@ -49,7 +49,7 @@ pub enum KeepFor {
 /// From this share of its limit on a stream is looked at again soon, however seldom otherwise: who publishes to it may be
 /// waiting for room, and what fills it may be processed by then.
 const PRESSED: f64 = 0.8;
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(2);
 
 /// Trims `retention.stream` until shutdown.
 pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) -> Outcome {
@@ -75,7 +75,7 @@ pub async fn run(nats: Nats, retention: Retention, shutdown: CancellationToken) 
         pause = retention.every;
         match nats.trim(&retention).await {
             Ok(pass) => {
-                if pass.under_pressure || pass.bytes_ratio >= PRESSED {
+                if pass.stopped.is_none() && (pass.under_pressure || pass.bytes_ratio >= PRESSED) {
                     pause = pause.min(SOON);
                 }
                 ratio.set(pass.bytes_ratio);

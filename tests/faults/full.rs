@@ -68,7 +68,7 @@ async fn raw(mut run: Run) -> Report {
 async fn unique(mut run: Run) -> Report {
     let mut trial = Trial::start(Mix::of_small_ones(), "", WRITERS, &mut run.random).await;
     trial.pipeline.role(Role::Persister).stop(SOON).await;
-    leave(&trial.pipeline, "UNIQUE", 100_000).await;
+    leave(&trial.pipeline, "UNIQUE", 5_000_000).await;
     let told = trial.tells(Role::Dedup, &BACKLOG_OLD, OLD).await;
     trial.goes_on().await;
     trial.pipeline.role(Role::Persister).start_again();
