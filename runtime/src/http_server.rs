@@ -12,6 +12,7 @@
 
 mod activity;
 mod crowd;
+mod room;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -22,14 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
+use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use metrics::{counter, describe_counter};
+use metrics::{Counter, counter, describe_counter};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -40,6 +41,7 @@ use tracing::{debug, warn};
 use self::activity::{Activity, InHand, Step, Stillness};
 pub use self::crowd::Share;
 use self::crowd::{Counted, Crowd};
+use self::room::Room;
 use crate::tasks::Outcome;
 
 /// Longest head of an HTTP/1 request; beyond, 431. What a role makes of a request's headers is its own limit.
@@ -65,9 +67,9 @@ const LINGER: Duration = Duration::from_secs(3);
 /// What bounds a server.
 #[derive(Clone)]
 pub struct ServerLimits {
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once; more wait to be accepted. And HTTP/2 requests at once; more are answered with 503.
     pub connections: usize,
-    /// How many of them a peer may have; `None` where that is no question.
+    /// How many of each a peer may have; `None` where that is no question.
     pub share: Option<Share>,
     /// Longest time for a request's headers. A connection without a request in hand is ended within twice of it, and
     /// dropped within three times of it where an answer is still not read.
@@ -118,7 +120,7 @@ where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let builder = Arc::new(builder(limits.header_timeout));
+    let server = Arc::new(Server::new(&limits));
     let places = Arc::new(Semaphore::new(limits.connections));
     let crowd = Crowd::default();
     describe_counter!(
@@ -129,8 +131,8 @@ where
     let (phase, phases) = watch::channel(Phase::Serving);
     let mut connections = JoinSet::new();
     let start = |accepted: Accepted| {
-        let (builder, handler, phases) = (Arc::clone(&builder), handler.clone(), phases.clone());
-        drive(builder, accepted, handler, phases, limits.header_timeout)
+        let (server, handler, phases) = (Arc::clone(&server), handler.clone(), phases.clone());
+        drive(server, accepted, handler, phases, limits.header_timeout)
     };
     loop {
         tokio::select! {
@@ -196,6 +198,36 @@ async fn all_ended(connections: &mut JoinSet<()>) {
     while connections.join_next().await.is_some() {}
 }
 
+/// What all connections share.
+struct Server {
+    builder: auto::Builder<TokioExecutor>,
+    room: Room,
+    refused: Counter,
+}
+
+impl Server {
+    fn new(limits: &ServerLimits) -> Self {
+        describe_counter!(
+            "penstock_http_requests_refused_total",
+            "HTTP/2 requests answered with 503 because too many were in hand, of all peers or of theirs."
+        );
+        Self {
+            builder: builder(limits.header_timeout),
+            room: Room::new(limits.connections, limits.share.clone()),
+            refused: counter!("penstock_http_requests_refused_total"),
+        }
+    }
+
+    /// The answer where there is no room for a request.
+    fn no_room(&self) -> Response<Full<Bytes>> {
+        self.refused.increment(1);
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+    }
+}
+
 /// A place, and what counts it as its peer's.
 type Place = (OwnedSemaphorePermit, Option<Counted>);
 type Accepted = (TcpStream, SocketAddr, Place);
@@ -238,7 +270,7 @@ fn close(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<Accepted> {
 }
 
 async fn drive<H, F>(
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    server: Arc<Server>,
     (stream, peer, place): Accepted,
     handler: H,
     mut phases: watch::Receiver<Phase>,
@@ -252,13 +284,22 @@ async fn drive<H, F>(
         return;
     }
     let activity = Arc::<Activity>::default();
-    let (watched, told) = (Arc::clone(&activity), phases.clone());
+    let (watched, told, shared) = (Arc::clone(&activity), phases.clone(), Arc::clone(&server));
     let service = service_fn(move |request: Request<Incoming>| {
         let (version, told) = (request.version(), told.clone());
         let in_hand = InHand::begin(&watched, version);
-        let answer = handler(request, peer);
+        // HTTP/1 has one in hand at most, which is the connection's.
+        let room = (version == Version::HTTP_2).then(|| shared.room.enter(peer.ip()));
+        let answer = match room {
+            Some(None) => Err(shared.no_room()),
+            _ => Ok(handler(request, peer)),
+        };
         async move {
-            let mut response = answer.await;
+            let mut response = match answer {
+                Ok(answer) => answer.await,
+                Err(no_room) => no_room,
+            };
+            drop(room);
             if version < Version::HTTP_2 && *told.borrow() != Phase::Serving {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -266,7 +307,7 @@ async fn drive<H, F>(
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = server.builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut look = interval(header_timeout);
     // Two looks must be that far apart to say that nothing happened in between.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tests::child::{most_resident, resident};
+use tests::eventually::ensure;
 use tests::raw_http2::{
     self, ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, frame,
 };
-use tests::{Pipeline, Request, Role, config};
+use tests::{Pipeline, Request, Role, config, eventually};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -22,6 +23,11 @@ const FRAMES: u32 = 10_000;
 const ATTACKERS: usize = 4;
 /// What the gateway's memory may grow by.
 const GROWTH: u64 = 32 * 1024 * 1024;
+
+/// What one address may have, connections and requests in hand.
+const SHARE: u32 = 50;
+/// As the tests have it: what comes from this machine comes through a proxy, which has no share.
+const PROXIES: &str = "trusted_proxies = [\"127.0.0.1\"]";
 
 /// A flood: what it is, the settings it begins with, and its frames.
 struct Flood {
@@ -124,10 +130,11 @@ async fn honest(pipeline: &Pipeline, over_http2: bool) {
 }
 
 /// A gateway without limits of requests, so that they do not help it.
-async fn gateway() -> Pipeline {
+async fn gateway(proxies: &str) -> Pipeline {
     let limits = "limits = { address = { per_second = 100000, burst = 100000 }";
     let common = config::COMMON.replace("limits = { address = { per_second = 1, burst = 20 }", limits);
-    let common = common.replace("body_timeout = \"2s\"", "body_timeout = \"2s\"\nheader_timeout = \"1s\"");
+    let limits = format!("header_timeout = \"1s\"\nmax_connections_per_address = {SHARE}\n{proxies}");
+    let common = common.replace(PROXIES, &limits);
     let source = config::source("webhook", "none", "floods", config::UNLIMITED);
     let mut pipeline = Pipeline::by_hand(&config::with(&common, [source]), &[Role::Gateway]).await;
     // No other role runs.
@@ -154,7 +161,7 @@ where
 
 #[tokio::test]
 async fn a_flood_of_http2_frames_is_contained_in_memory_and_to_its_own_connection() {
-    let mut pipeline = gateway().await;
+    let mut pipeline = gateway(PROXIES).await;
     let (url, pid) = (pipeline.gateways()[0].clone(), pipeline.role(Role::Gateway).child().pid());
     for number in 0..100 {
         honest(&pipeline, number % 2 == 0).await;
@@ -175,7 +182,7 @@ async fn a_flood_of_http2_frames_is_contained_in_memory_and_to_its_own_connectio
 
 #[tokio::test]
 async fn a_client_that_asks_for_ever_and_reads_no_answer_loses_its_connection() {
-    let mut pipeline = gateway().await;
+    let mut pipeline = gateway(PROXIES).await;
     let (url, pid) = (pipeline.gateways()[0].clone(), pipeline.role(Role::Gateway).child().pid());
     honest(&pipeline, true).await;
     let before = resident(pid);
@@ -192,4 +199,24 @@ async fn a_client_that_asks_for_ever_and_reads_no_answer_loses_its_connection() 
     });
     assert_eq!(ends.await.len(), ATTACKERS);
     assert!(most_resident(pid) <= before + GROWTH);
+}
+
+#[tokio::test]
+async fn one_address_has_no_more_requests_in_hand_over_http2_than_it_may_have_connections() {
+    // Nobody is a proxy here, so that this address has no more than its share.
+    let pipeline = gateway("trusted_proxies = []").await;
+    let url = pipeline.gateways()[0].clone();
+    let refused = async || pipeline.scrape(Role::Gateway).await.sum("penstock_http_requests_refused_total", &[]);
+    assert_eq!(refused().await, Some(0.0));
+
+    let begun = (0..100).flat_map(|number| frame(HEADERS, END_HEADERS, 2 * number + 1, &head())).collect::<Vec<_>>();
+    assert_eq!(attack(&url, &[], &begun).await, End::Served);
+    assert_eq!(refused().await, Some(100.0 - f64::from(SHARE)));
+    // Those in hand end by themselves, or with their connection, and leave their places to others.
+    eventually(PATIENCE, "there is room again", async || {
+        let request = Request::json("/v1/webhook/floods", "{}").over_http2();
+        let status = pipeline.post(&request).await.status;
+        ensure(status == 200, || status.to_string())
+    })
+    .await;
 }
