@@ -56,6 +56,8 @@ pub enum Answer {
 /// Why a request is not stored.
 #[derive(Debug)]
 pub enum Refusal {
+    /// A proxy in front of us could read it otherwise.
+    Ambiguous,
     /// There is no such source.
     NotFound,
     /// The source takes these methods.
@@ -179,7 +181,7 @@ impl Refusal {
                 Outcome::TooLarge
             }
             Self::TooSlow => Outcome::TooSlow,
-            Self::Broken | Self::Bad(_) => Outcome::BadRequest,
+            Self::Ambiguous | Self::Broken | Self::Bad(_) => Outcome::BadRequest,
             Self::Unauthorized(_) | Self::Handshake(_) => Outcome::Unauthorized,
             Self::OverLimit(..) => Outcome::OverLimit,
             Self::Overloaded => Outcome::Overloaded,
@@ -197,7 +199,7 @@ impl Refusal {
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Ambiguous | Self::Broken => StatusCode::BAD_REQUEST,
             Self::Bad(bad) => bad.status(),
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Handshake(_) => StatusCode::FORBIDDEN,
@@ -210,6 +212,7 @@ impl Refusal {
 
     fn detail(&self) -> String {
         match self {
+            Self::Ambiguous => "more than one Host, or a Transfer-Encoding other than chunked".into(),
             Self::NotFound => "there is no such source; the path is /v1/{channel}/{source}".into(),
             Self::Method(_) => "this source takes the methods in Allow".into(),
             Self::MediaType => "this source does not take this Content-Type".into(),

@@ -1,5 +1,5 @@
-//! Reads a request's body, within three bounds: its source's size limit, a time limit, and a budget of bytes that all
-//! requests share.
+//! Reads a request's body, within four bounds: its source's size limit, a time limit, a least pace, and a budget of bytes
+//! that all requests share.
 //!
 //! The budget is taken as bytes arrive, never for what a client only announces, and given back when the last copy of
 //! the bytes is dropped, wherever that is: a broker that is away cannot make memory grow. Nothing ever waits for it, so
@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::body::Body;
+use hyper::body::{Body, Frame};
+use tokio::time::{Instant, timeout_at};
+
+use crate::pace::{LOOK, Pace};
 
 /// The budget is counted in pieces of this many bytes.
 const PIECE: usize = 1024;
@@ -23,7 +26,7 @@ const FIRST_BUFFER: usize = 64 * 1024;
 pub enum BodyError {
     /// Larger than the source takes.
     TooLarge,
-    /// Not whole in time.
+    /// Not whole in time, or next to nothing of it came for a while.
     TooSlow,
     /// The budget is used up.
     NoRoom,
@@ -144,8 +147,10 @@ where
 {
     let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
     let mut length = 0_usize;
-    while let Some(frame) = body.frame().await {
+    let (mut pace, mut look) = (Pace::default(), Instant::now() + LOOK);
+    while let Some(frame) = next(body, &mut pace, &mut look).await? {
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        pace.arrived(data.len());
         length = length.saturating_add(data.len());
         if length > limit {
             return Err(BodyError::TooLarge);
@@ -164,11 +169,29 @@ where
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
+/// The next frame, looking at the pace meanwhile.
+async fn next<B>(
+    body: &mut B,
+    pace: &mut Pace,
+    look: &mut Instant,
+) -> Result<Option<Result<Frame<Bytes>, B::Error>>, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    loop {
+        match timeout_at(*look, body.frame()).await {
+            Ok(frame) => return Ok(frame),
+            Err(_) if pace.is_kept() => *look = Instant::now() + LOOK,
+            Err(_) => return Err(BodyError::TooSlow),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
-    use futures::stream;
+    use futures::stream::{self, StreamExt as _};
     use http_body_util::{Empty, Full, StreamBody};
     use hyper::body::Frame;
 
@@ -246,6 +269,27 @@ mod tests {
         let mut body = StreamBody::new(endless);
         assert_eq!(read(&mut body, 4, TIME, &budget, 1).await, Err(BodyError::TooSlow));
         assert_eq!(budget.used(), 0);
+    }
+
+    /// A body of so many bytes each second, for so many seconds, and how long it was read.
+    async fn read_at_a_pace(bytes: usize, seconds: u64) -> (Result<usize, BodyError>, Duration) {
+        let frames = stream::iter(0..seconds).then(move |_| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, Infallible>(Frame::data(Bytes::from(vec![0; bytes])))
+        });
+        let (mut body, begun) = (StreamBody::new(Box::pin(frames)), Instant::now());
+        let read = read(&mut body, 1 << 20, Duration::from_secs(30), &Budget::new(1 << 20), 0).await;
+        (read.map(|bytes| bytes.len()), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_given_up_on_long_before_its_time_is_over() {
+        let (read, took) = read_at_a_pace(100, 29).await;
+        assert_eq!(read, Err(BodyError::TooSlow));
+        assert!(took < Duration::from_secs(11), "{took:?}");
+        assert_eq!(read_at_a_pace(1300, 29).await.0, Ok(29 * 1300), "a slow line is waited for");
+        assert_eq!(read_at_a_pace(1, 8).await.0, Ok(8), "and so is a little body");
+        assert_eq!(read_at_a_pace(1300, 60).await.0, Err(BodyError::TooSlow), "but not for ever");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The shell: takes a request through everything the other files decide, in this order, and answers it.
 //!
-//! Route and method; `Content-Length`; limit per address; a handshake ends here; body; the signer's certificate, where it is
+//! A head that can be read in one way only; route and method; `Content-Length`; limit per address; a handshake ends here; body; the signer's certificate, where it is
 //! not at hand; signature; limit per source; publish; what its sender waits for; answer. Nothing is kept past the answer
 //! but the print of a stored request (and what a signature was used for), so a crash loses only
 //! what was not answered.
@@ -118,18 +118,17 @@ impl Gateway {
         let (head, mut body) = request.into_parts();
         let mut ticket = Ticket::draw(&self.clock);
         let source = route::source(&state.table, head.uri.path());
-        let answer = match source {
-            Some(source) => self.take(&state, source, &head, &mut body, &peer, &mut ticket).await,
-            None => Err(Refusal::NotFound),
+        let answer = match (route::unambiguous(&head.headers), source) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), Some(source)) => self.take(&state, source, &head, &mut body, &peer, &mut ticket).await,
+            (Ok(()), None) => Err(Refusal::NotFound),
         };
         let answer = answer.unwrap_or_else(Answer::Refused);
 
         let mut response = answer.respond(ticket.id, ticket.jitter);
         let took = in_hand.end(answer.outcome());
         self.tell(source, &answer, took, ticket, response.status());
-        if !body.is_end_stream() {
-            leave(&head, body, &answer, &mut response);
-        }
+        leave(&head, body, &answer, &mut response);
         response
     }
 
@@ -387,15 +386,17 @@ enum Held {
     Refused(Refusal),
 }
 
-/// Parts from a body that was not read: a client that is still sending must be able to read its answer.
+/// Parts from a request: from its connection, where it is not certain what comes next on that, and from a body that was
+/// not read, whose client may be still sending and must be able to read its answer.
 fn leave(head: &Parts, body: Incoming, answer: &Answer, response: &mut Response<Full<Bytes>>) {
-    let broken = matches!(answer, Answer::Refused(Refusal::TooSlow | Refusal::Broken));
-    if broken {
-        if head.version < Version::HTTP_2 {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-    } else if !head.headers.contains_key(EXPECT) {
-        // Whoever asked first whether to send has not sent anything.
+    let unread = !body.is_end_stream();
+    let ambiguous = matches!(answer, Answer::Refused(Refusal::Ambiguous));
+    let broken = unread && matches!(answer, Answer::Refused(Refusal::TooSlow | Refusal::Broken));
+    if (ambiguous || broken) && head.version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    // Whoever asked first whether to send has not sent anything.
+    if unread && !broken && !head.headers.contains_key(EXPECT) {
         linger(body);
     }
 }

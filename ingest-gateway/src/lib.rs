@@ -18,6 +18,7 @@ pub mod bucket;
 pub mod client_names;
 pub mod envelope;
 pub mod limits;
+pub mod pace;
 pub mod redact;
 pub mod restart;
 pub mod route;

@@ -3,8 +3,9 @@
 //! Nothing is decoded: a source's name needs no escapes, so a path with one names no source. Whether a source exists
 //! is no secret (404 or 405 tell it); whether a request is let in is decided by its signature.
 
-use http::Method;
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
+use http::{HeaderMap, Method};
 use proto::Channel;
 use providers::{Handshake, Request};
 
@@ -16,6 +17,18 @@ use crate::sources::{Source, Table};
 pub const LONGEST_TARGET: usize = 8 * 1024;
 /// Most bytes of names and values of request headers: all of them travel beside the body, in one message.
 pub const MOST_HEADER_BYTES: usize = 16 * 1024;
+
+/// Whether a proxy in front of us must read the request as we do: where it ends, and whom it is for.
+///
+/// What is left of a request that both have read in their own way is the next request to one of them, in somebody else's
+/// name. So there is one transfer coding, said once, and one host. A length beside the chunks is not seen here: the server
+/// has gone by the chunks, as RFC 9112 wants it (section 6.1), and closes the connection behind the answer.
+pub fn unambiguous(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    let one_host = headers.get_all(HOST).iter().count() <= 1;
+    if chunked && codings.next().is_none() && one_host { Ok(()) } else { Err(Refusal::Ambiguous) }
+}
 
 /// What a path names, if it has the form of one of ours: `/v1/{channel}/{source}`.
 pub fn parse(path: &str) -> Option<(Channel, &str)> {
@@ -91,6 +104,29 @@ mod tests {
         ] {
             assert_eq!(found(path), None, "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_head_that_a_proxy_could_read_otherwise_is_refused() {
+        let refused = |lines: &[(&'static str, &'static str)]| {
+            let header = |(name, value): &(&'static str, &'static str)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            };
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines.iter().map(header) {
+                headers.append(name, value);
+            }
+            matches!(unambiguous(&headers), Err(Refusal::Ambiguous))
+        };
+        let (coding, host) = ("transfer-encoding", "host");
+        for lines in [&[][..], &[(host, "x")], &[(coding, "chunked"), (host, "x")], &[(coding, "Chunked")]] {
+            assert!(!refused(lines), "{lines:?}");
+        }
+        for value in ["", "identity", "gzip, chunked", "chunked, chunked", "chunked,", ",chunked", "chunked;q=1"] {
+            assert!(refused(&[(coding, value)]), "{value:?}");
+        }
+        assert!(refused(&[(coding, "chunked"), (coding, "chunked")]));
+        assert!(refused(&[(host, "x"), (host, "x")]));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod activity;
 mod crowd;
+mod room;
 mod tls;
 
 use std::convert::Infallible;
@@ -23,14 +24,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
+use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use metrics::{counter, describe_counter};
+use metrics::{Counter, counter, describe_counter};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -45,6 +46,7 @@ use tracing::{debug, warn};
 use self::activity::{Activity, InHand, Step, Stillness};
 pub use self::crowd::Share;
 use self::crowd::{Counted, Crowd};
+use self::room::Room;
 pub use self::tls::{CurrentTls, TlsSetting, server_tls};
 use crate::tasks::Outcome;
 
@@ -71,9 +73,9 @@ const LINGER: Duration = Duration::from_secs(3);
 /// What bounds a server.
 #[derive(Clone)]
 pub struct ServerLimits {
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once; more wait to be accepted. And HTTP/2 requests at once; more are answered with 503.
     pub connections: usize,
-    /// How many of them a peer may have; `None` where that is no question.
+    /// How many of each a peer may have; `None` where that is no question.
     pub share: Option<Share>,
     /// What TLS is spoken with; `None` where it is not spoken.
     pub tls: Option<CurrentTls>,
@@ -126,7 +128,7 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let builder = Arc::new(builder(limits.header_timeout));
+    let server = Arc::new(Server::new(&limits));
     let places = Arc::new(Semaphore::new(limits.connections));
     let crowd = Crowd::default();
     describe_counter!(
@@ -137,9 +139,9 @@ where
     let (phase, phases) = watch::channel(Phase::Serving);
     let mut connections = JoinSet::new();
     let start = |accepted: Accepted| {
-        let (builder, handler, phases) = (Arc::clone(&builder), handler.clone(), phases.clone());
+        let (server, handler, phases) = (Arc::clone(&server), handler.clone(), phases.clone());
         let tls = limits.tls.as_ref().and_then(|current| current());
-        drive(builder, accepted, tls, handler, phases, limits.header_timeout)
+        drive(server, accepted, tls, handler, phases, limits.header_timeout)
     };
     loop {
         tokio::select! {
@@ -214,6 +216,36 @@ pub struct Peer {
     pub certificate: Option<Arc<CertificateDer<'static>>>,
 }
 
+/// What all connections share.
+struct Server {
+    builder: auto::Builder<TokioExecutor>,
+    room: Room,
+    refused: Counter,
+}
+
+impl Server {
+    fn new(limits: &ServerLimits) -> Self {
+        describe_counter!(
+            "penstock_http_requests_refused_total",
+            "HTTP/2 requests answered with 503 because too many were in hand, of all peers or of theirs."
+        );
+        Self {
+            builder: builder(limits.header_timeout),
+            room: Room::new(limits.connections, limits.share.clone()),
+            refused: counter!("penstock_http_requests_refused_total"),
+        }
+    }
+
+    /// The answer where there is no room for a request.
+    fn no_room(&self) -> Response<Full<Bytes>> {
+        self.refused.increment(1);
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+    }
+}
+
 /// A place, and what counts it as its peer's.
 type Place = (OwnedSemaphorePermit, Option<Counted>);
 type Accepted = (TcpStream, SocketAddr, Place);
@@ -256,7 +288,7 @@ fn close(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<Accepted> {
 }
 
 async fn drive<H, F>(
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    server: Arc<Server>,
     (stream, address, place): Accepted,
     tls: Option<Arc<ServerConfig>>,
     handler: H,
@@ -272,14 +304,14 @@ async fn drive<H, F>(
     }
     let Some(tls) = tls else {
         let peer = Peer { address, certificate: None };
-        return converse(builder, stream, peer, place, handler, phases, header_timeout).await;
+        return converse(server, stream, peer, place, handler, phases, header_timeout).await;
     };
     match timeout(header_timeout, TlsAcceptor::from(tls).accept(stream)).await {
         Ok(Ok(stream)) => {
             let (_, session) = stream.get_ref();
             let certificate = session.peer_certificates().and_then(|chain| chain.first()).cloned();
             let peer = Peer { address, certificate: certificate.map(CertificateDer::into_owned).map(Arc::new) };
-            converse(builder, stream, peer, place, handler, phases, header_timeout).await;
+            converse(server, stream, peer, place, handler, phases, header_timeout).await;
         }
         Ok(Err(error)) => debug!(peer = %address, %error, "no TLS with this client"),
         Err(_) => debug!(peer = %address, "no TLS in time"),
@@ -288,7 +320,7 @@ async fn drive<H, F>(
 
 /// Takes requests from a connection until it ends.
 async fn converse<S, H, F>(
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    server: Arc<Server>,
     stream: S,
     peer: Peer,
     place: Place,
@@ -302,13 +334,22 @@ async fn converse<S, H, F>(
 {
     let address = peer.address;
     let activity = Arc::<Activity>::default();
-    let (watched, told) = (Arc::clone(&activity), phases.clone());
+    let (watched, told, shared) = (Arc::clone(&activity), phases.clone(), Arc::clone(&server));
     let service = service_fn(move |request: Request<Incoming>| {
         let (version, told) = (request.version(), told.clone());
         let in_hand = InHand::begin(&watched, version);
-        let answer = handler(request, peer.clone());
+        // HTTP/1 has one in hand at most, which is the connection's.
+        let room = (version == Version::HTTP_2).then(|| shared.room.enter(address.ip()));
+        let answer = match room {
+            Some(None) => Err(shared.no_room()),
+            _ => Ok(handler(request, peer.clone())),
+        };
         async move {
-            let mut response = answer.await;
+            let mut response = match answer {
+                Ok(answer) => answer.await,
+                Err(no_room) => no_room,
+            };
+            drop(room);
             if version < Version::HTTP_2 && *told.borrow() != Phase::Serving {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -316,7 +357,7 @@ async fn converse<S, H, F>(
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = server.builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut look = interval(header_timeout);
     // Two looks must be that far apart to say that nothing happened in between.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tests::child::resident;
 use tests::{Pipeline, Role};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -73,12 +74,4 @@ impl Memory {
         }
         words
     }
-}
-
-/// Resident memory in bytes; 0 where the process is gone.
-fn resident(pid: i32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }

@@ -125,6 +125,23 @@ pub fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).ok();
 }
 
+/// Resident memory in bytes; 0 where the process is gone.
+pub fn resident(pid: i32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+/// The most resident memory that it has had so far.
+pub fn most_resident(pid: i32) -> u64 {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: i32, which: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
 /// A log, as text.
 pub fn read(path: &Path) -> String {
     let mut bytes = Vec::new();

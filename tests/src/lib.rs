@@ -32,6 +32,8 @@ pub mod pipeline;
 pub mod ports;
 pub mod proxy;
 pub mod random;
+pub mod raw_http;
+pub mod raw_http2;
 pub mod role;
 pub mod run_file;
 pub mod s3;

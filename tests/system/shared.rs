@@ -75,6 +75,10 @@ fn sources() -> Vec<String> {
         source("email", "sendgrid", "parse", &format!("secrets = [{{ value = \"{SENDGRID}\" }}]\n")),
         source("email", "mailgun", "route", &format!("secrets = [{{ value = \"{MAILGUN}\" }}]\n")),
         source("email", "mailgun", "token", &format!("secrets = [{{ value = \"{MAILGUN}\" }}]\n")),
+        // Hostile HTTP.
+        source("webhook", "none", "hostile", UNLIMITED),
+        source("webhook", "none", "smuggled", UNLIMITED),
+        source("webhook", "none", "heads", UNLIMITED),
         // Text, poison.
         source("webhook", "none", "text", ""),
         source("webhook", "none", "naughty-json", UNLIMITED),

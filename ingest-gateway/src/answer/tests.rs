@@ -62,6 +62,7 @@ fn table() -> Vec<Row> {
         (problem(Refusal::Handshake(Flaw::Mismatch)), 403, PROBLEM, detail("verify_token"), None),
         (problem(Refusal::Bad(BadRequest::NoChallenge)), 400, PROBLEM, detail("challenge"), None),
         (consent(), 200, TEXT, String::new(), Some(("webhook-allowed-origin", "sender.example.com"))),
+        (problem(Refusal::Ambiguous), 400, PROBLEM, detail("Transfer-Encoding"), None),
         (problem(Refusal::NotFound), 404, PROBLEM, detail("no such source"), None),
         (
             problem(Refusal::Method(&[Method::POST, Method::GET])),
