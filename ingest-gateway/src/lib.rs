@@ -17,6 +17,7 @@ pub mod answer;
 pub mod bucket;
 pub mod envelope;
 pub mod limits;
+pub mod pseudonym;
 pub mod redact;
 pub mod restart;
 pub mod route;

@@ -248,7 +248,7 @@ async fn drive<H, F>(
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "the connection was gone before it was looked at");
+        debug!(%error, "the connection was gone before it was looked at");
         return;
     }
     let activity = Arc::<Activity>::default();
@@ -278,7 +278,7 @@ async fn drive<H, F>(
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    debug!(%peer, %error, "connection ended early");
+                    debug!(%error, "connection ended early");
                 }
                 break;
             }
@@ -294,7 +294,7 @@ async fn drive<H, F>(
                 Step::Wait => {}
                 Step::End => connection.as_mut().graceful_shutdown(),
                 Step::Drop => {
-                    debug!(%peer, "no request came in time, or its answer was not read");
+                    debug!("no request came in time, or its answer was not read");
                     break;
                 }
             },
