@@ -33,7 +33,7 @@ pub(crate) struct Marks {
 impl Marks {
     /// Of people: what they wrote, what they are called, and where they are reached.
     pub(crate) fn of_people() -> Self {
-        Self::new([PERSON, PHONE, NETWORK, NETWORK_6, PEER].map(str::to_owned).into())
+        Self::new(&[PERSON, PHONE, NETWORK, NETWORK_6, PEER].map(str::to_owned))
     }
 
     /// Of secrets: the marked ones, and those that `penstock up` has drawn or that are files.
@@ -47,10 +47,10 @@ impl Marks {
             // The first line says what it is, the second begins like that of every such key.
             secrets.extend(pem.lines().nth(2).map(str::to_owned));
         }
-        Self::new(secrets)
+        Self::new(&secrets)
     }
 
-    fn new(marks: Vec<String>) -> Self {
+    fn new(marks: &[String]) -> Self {
         let encoded = marks.iter().flat_map(|mark| encodings(mark)).collect();
         Self { plain: marks.iter().map(|mark| mark.to_lowercase()).collect(), encoded }
     }
@@ -102,7 +102,7 @@ fn encodings(mark: &str) -> Vec<String> {
 
 #[test]
 fn a_mark_is_found_however_it_is_written() {
-    let marks = Marks::new(vec![PERSON.to_owned()]);
+    let marks = Marks::new(&[PERSON.to_owned()]);
     let said = format!("Hello {PERSON}!");
     let folder = tempfile::tempdir().unwrap();
     for text in [
