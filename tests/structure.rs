@@ -203,14 +203,13 @@ fn the_tests_have_few_binaries() {
 }
 
 /// Names of fields that hold a credential, where they are text: `PublicUrl`, `Secret` and their like hide it themselves.
-const CREDENTIALS: [&str; 12] = [
+const CREDENTIALS: [&str; 11] = [
     "env",
     "hash_key",
     "nats_url",
     "overrides",
     "password",
     "passwords",
-    "postgres",
     "postgres_url",
     "public_url",
     "secret",
