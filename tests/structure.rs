@@ -201,3 +201,52 @@ fn the_tests_have_few_binaries() {
         manifest["test"].as_array().unwrap().iter().filter_map(|test| test["name"].as_str()).collect();
     assert_eq!(names, BTreeSet::from(["faults", "servers", "structure", "system"]));
 }
+
+/// Names of fields that hold a credential, where they are text: `PublicUrl`, `Secret` and their like hide it themselves.
+const CREDENTIALS: [&str; 11] = [
+    "env",
+    "hash_key",
+    "nats_url",
+    "overrides",
+    "password",
+    "passwords",
+    "postgres_url",
+    "public_url",
+    "secret",
+    "secrets",
+    "token",
+];
+/// Types that show what they hold.
+const SHOWN: [&str; 8] =
+    ["String", "Option<String>", "Env", "Vec<u8>", "Vec<String>", "&str", "&'a str", "Option<&'a str>"];
+
+/// Of a file, the structs with a derived `Debug` that shows a credential.
+fn shown_credentials(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for piece in code.split("#[derive(").skip(1) {
+        let Some((derived, rest)) = piece.split_once(")]") else { continue };
+        let body = rest.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once("\n}")?.0)));
+        let Some((head, body)) = body.filter(|(head, _)| head.contains("struct ") && !head.contains(';')) else {
+            continue;
+        };
+        let fields = body.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(": "));
+        let fields = fields.map(|(name, kind)| (name.rsplit(' ').next().unwrap_or_default(), kind));
+        if derived.split(", ").any(|name| name == "Debug") {
+            let shown = fields.filter(|(name, kind)| CREDENTIALS.contains(name) && SHOWN.contains(kind));
+            found.extend(shown.map(|(name, _)| format!("{}: {name}", head.trim())));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_holds_a_credential_has_no_debug_that_shows_it() {
+    let probe = "#[derive(Clone, Debug)]\npub struct A {\n    /// It.\n    pub password: String,\n}\n";
+    assert_eq!(shown_credentials(probe), ["pub struct A: password"]);
+    for krate in MAY_USE.iter().map(|(krate, _)| krate).filter(|krate| **krate != "tests") {
+        for path in sources(krate) {
+            let found = shown_credentials(&code(&path));
+            assert!(found.is_empty(), "{}: {found:?} (write Debug by hand, or do without)", path.display());
+        }
+    }
+}

@@ -33,13 +33,14 @@ pub fn header_bytes(headers: &HeaderMap) -> usize {
 pub fn public_url(head: &Parts, source: &Source, urls: &PublicUrls) -> String {
     let query = head.uri.query();
     if let Some(whole) = &source.public_url {
-        let Some(query) = query else { return whole.clone() };
-        let path = whole.split_once('?').map_or(whole.as_str(), |(path, _)| path);
+        let whole = whole.as_str();
+        let Some(query) = query else { return whole.to_owned() };
+        let path = whole.split_once('?').map_or(whole, |(path, _)| path);
         return format!("{path}?{query}");
     }
     let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     if let Some(base) = &urls.base {
-        return format!("{base}{target}");
+        return format!("{}{target}", base.as_str());
     }
     let host = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let host = host.or_else(|| head.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default();
@@ -73,6 +74,7 @@ fn is_traceparent(text: &str) -> bool {
 mod tests {
     use http::Request;
     use proto::Channel;
+    use runtime::config::PublicUrl;
 
     use super::*;
     use crate::sources::tests::{table, table_of};
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_public_url_is_the_configured_one_with_the_query_verbatim() {
-        let urls = PublicUrls { base: Some("https://in.example.com".into()) };
+        let urls = PublicUrls { base: PublicUrl::base("https://in.example.com") };
         let table = table_of(
             r#"
             [[sources]]

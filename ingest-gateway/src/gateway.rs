@@ -38,10 +38,11 @@ use crate::envelope;
 use crate::fetcher::Fetcher;
 use crate::fleet::Fleet;
 use crate::intake::{Intake, State};
+use crate::limits::Over;
 use crate::metrics::{GatewayMetrics, InHand, Requests};
 use crate::recent::{Print, Recent};
 use crate::route;
-use crate::sources::Source;
+use crate::sources::{Source, Table};
 use crate::store::{Store, StoreError};
 use crate::throttle::Throttle;
 use crate::ticket::Ticket;
@@ -65,6 +66,7 @@ pub struct Gateway {
     store_failures: Throttle,
     fetch_failures: Throttle,
     wrong_signatures: Throttle,
+    over_limits: Throttle,
 }
 
 impl Gateway {
@@ -91,6 +93,7 @@ impl Gateway {
             store_failures: Throttle::new(LOG_EVERY_MS),
             fetch_failures: Throttle::new(LOG_EVERY_MS),
             wrong_signatures: Throttle::new(LOG_EVERY_MS),
+            over_limits: Throttle::new(LOG_EVERY_MS),
         }
     }
 
@@ -154,7 +157,7 @@ impl Gateway {
         }
         let forwarded = head.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
         let address = address::client(peer.address.ip(), forwarded, &table.trusted_proxies);
-        table.requests.check(address).map_err(|over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS))?;
+        table.requests.check(address).map_err(|over| self.over_limit(table, source, address, over))?;
         if !source.client_names.fit(peer.certificate.as_deref()) {
             return Err(self.not_its_client(state, source, address));
         }
@@ -176,7 +179,7 @@ impl Gateway {
         let verdict = self.judge(&intake, certificate.as_deref());
         let fits_a_message = intake.body.len() <= INLINE;
         let admission = admit(verdict, source.verify, fits_a_message, || table.failures.check(address));
-        self.tell_wrong(&intake, verdict, admission);
+        self.tell_wrong(&intake, verdict, admission, address);
         match admission {
             Admission::Unauthorized(flaw) => Err(Refusal::Unauthorized(flaw)),
             Admission::TooManyFailures(over) => Err(Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS)),
@@ -187,6 +190,15 @@ impl Gateway {
             },
             Admission::Store(verified) => self.store(intake, verified).await,
         }
+    }
+
+    /// Refuses a client that sends too much, and says who, if not its address: its operator wants to find all of it.
+    fn over_limit(&self, table: &Table, source: &Source, address: IpAddr, over: Over) -> Refusal {
+        if let Some(left_out) = self.over_limits.pass(now_millis()) {
+            let (channel, source) = (source.channel.as_str(), source.name.as_str());
+            info!(channel, source, client = table.pseudonyms.of(address), left_out, "a client is over its limit");
+        }
+        Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS)
     }
 
     /// The verdict on a signature, and on what it is used for where it does not cover the message.
@@ -208,7 +220,11 @@ impl Gateway {
         }
         if let Some(left_out) = self.wrong_signatures.pass(now_millis()) {
             let (channel, source) = (source.channel.as_str(), source.name.as_str());
-            info!(channel, source, left_out, "a client shows none of the certificates that the source asks for");
+            let client = state.table.pseudonyms.of(address);
+            info!(
+                channel,
+                source, client, left_out, "a client shows none of the certificates that the source asks for"
+            );
         }
         match state.table.failures.check(address) {
             Ok(()) => Refusal::Unauthorized(Flaw::Client),
@@ -234,7 +250,8 @@ impl Gateway {
         }
         if let Some(left_out) = self.wrong_signatures.pass(now_millis()) {
             let (channel, source) = (source.channel.as_str(), source.name.as_str());
-            info!(channel, source, flaw = flaw.as_str(), left_out, "a handshake is refused");
+            let client = state.table.pseudonyms.of(address);
+            info!(channel, source, client, flaw = flaw.as_str(), left_out, "a handshake is refused");
         }
         let over = |over| Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS);
         state.table.failures.check(address).map_err(over)?;
@@ -336,7 +353,7 @@ impl Gateway {
     }
 
     /// Counts what the signature says, and logs a wrong one: an operator who changed a secret wants to know at once.
-    fn tell_wrong(&self, intake: &Intake<'_>, verdict: Verdict, admission: Admission) {
+    fn tell_wrong(&self, intake: &Intake<'_>, verdict: Verdict, admission: Admission, address: IpAddr) {
         let Some(metrics) = intake.metrics else { return };
         let flaw = match verdict {
             Verdict::Fits { secret } => return metrics.secret_used(secret),
@@ -355,12 +372,14 @@ impl Gateway {
                 "accepted: the source only observes"
             }
             Admission::Hold(_) => "to be held",
-            Admission::Unauthorized(_) | Admission::TooManyFailures(_) => "refused",
+            Admission::Unauthorized(_) => "refused",
+            Admission::TooManyFailures(_) => "refused: its client had too many of them",
         };
         if let Some(left_out) = self.wrong_signatures.pass(now_millis()) {
             let (request_id, source) = (intake.ticket.id, intake.source);
             let (channel, source) = (source.channel.as_str(), source.name.as_str());
-            info!(%request_id, channel, source, flaw = flaw.as_str(), ending, left_out, "a signature is wrong");
+            let (client, flaw) = (intake.state.table.pseudonyms.of(address), flaw.as_str());
+            info!(%request_id, channel, source, client, flaw, ending, left_out, "a signature is wrong");
         }
     }
 

@@ -19,6 +19,7 @@ pub mod client_names;
 pub mod envelope;
 pub mod limits;
 pub mod pace;
+pub mod pseudonym;
 pub mod redact;
 pub mod restart;
 pub mod route;

@@ -13,7 +13,7 @@ use proto::{Channel, Millis};
 use providers::{
     Adapter, Certificate, Contract, Handshake, Keyring, KeyringError, OverLimit, Request, Scheme, Verdict, Verify,
 };
-use runtime::config::{self, AuthFailures, Config, OnDuplicate, Problems, Rate, Secret};
+use runtime::config::{self, AuthFailures, Config, OnDuplicate, Problems, PublicUrl, Rate, Secret};
 use runtime::error_chain::Chain;
 use runtime::http_server::server_tls;
 use rustls::ServerConfig;
@@ -22,6 +22,7 @@ use secrecy::ExposeSecret;
 use crate::client_names::ClientNames;
 use crate::egress::Egress;
 use crate::limits::{PerAddress, PerSource};
+use crate::pseudonym::Pseudonyms;
 use crate::redact::Fingerprints;
 
 /// Bytes of bodies in memory at once, where the configuration does not say and no source takes more than half of them.
@@ -45,7 +46,7 @@ pub struct Source {
     /// Largest body, in bytes.
     pub max_body: u64,
     /// The whole URL its provider calls, where it is not the gateway's and the path.
-    pub public_url: Option<String>,
+    pub public_url: Option<PublicUrl>,
     /// Where its requests go.
     pub raw_subject: String,
     /// Where they go when their signature is wrong.
@@ -100,7 +101,7 @@ impl Source {
 #[derive(Debug)]
 pub struct PublicUrls {
     /// `gateway.public_url`.
-    pub base: Option<String>,
+    pub base: Option<PublicUrl>,
 }
 
 /// Everything that a reload replaces at once.
@@ -126,6 +127,8 @@ pub struct Table {
     pub failures: Arc<PerAddress>,
     /// What stands for credentials.
     pub fingerprints: Fingerprints,
+    /// What logs call clients.
+    pub pseudonyms: Pseudonyms,
     /// How providers are reached.
     pub egress: Egress,
     /// What they are served with over TLS, where that is spoken here.
@@ -163,12 +166,13 @@ impl Table {
         let largest = sources.iter().map(|source| source.max_body).max().unwrap_or(0);
         let body_budget = BODY_BUDGET.max(largest.saturating_mul(2));
         let limits = config.gateway.limits;
+        let hash_key = hash_key.map_or("", |key| key.expose_secret()).as_bytes();
         let old_requests = previous.filter(|table| table.address_rate == limits.address);
         let old_failures = previous.filter(|table| table.failure_rate == limits.auth_failures);
         Ok(Self {
             by_name: sources.iter().map(|source| (source.name.as_str().to_owned(), source.index)).collect(),
             sources,
-            urls: PublicUrls { base: config.gateway.public_url.as_ref().map(|url| url.as_str().to_owned()) },
+            urls: PublicUrls { base: config.gateway.public_url.clone() },
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             connections_per_address: config.gateway.max_connections_per_address,
             body_timeout: config.gateway.body_timeout,
@@ -180,7 +184,8 @@ impl Table {
                 || Arc::new(PerAddress::failures(limits.auth_failures)),
                 |table| Arc::clone(&table.failures),
             ),
-            fingerprints: Fingerprints::derive(hash_key.map_or("", |key| key.expose_secret()).as_bytes()),
+            fingerprints: Fingerprints::derive(hash_key),
+            pseudonyms: Pseudonyms::derive(hash_key),
             egress,
             tls,
             address_rate: limits.address,
@@ -240,7 +245,7 @@ fn build_source(
         over_limit: source.over_limit.map_or(contract.over_limit, over_limit),
         refuses_repeats: source.on_duplicate == OnDuplicate::Conflict,
         max_body: max_body(config, source, contract)?,
-        public_url: source.public_url.as_ref().map(|url| url.as_str().to_owned()),
+        public_url: source.public_url.clone(),
         raw_subject: subject::raw(channel, &name),
         held_subject: subject::held(channel, &name),
         identity_headers: adapter

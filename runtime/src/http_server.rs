@@ -299,7 +299,7 @@ async fn drive<H, F>(
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(peer = %address, %error, "the connection was gone before it was looked at");
+        debug!(%error, "the connection was gone before it was looked at");
         return;
     }
     let Some(tls) = tls else {
@@ -313,8 +313,8 @@ async fn drive<H, F>(
             let peer = Peer { address, certificate: certificate.map(CertificateDer::into_owned).map(Arc::new) };
             converse(server, stream, peer, place, handler, phases, header_timeout).await;
         }
-        Ok(Err(error)) => debug!(peer = %address, %error, "no TLS with this client"),
-        Err(_) => debug!(peer = %address, "no TLS in time"),
+        Ok(Err(error)) => debug!(%error, "no TLS with this client"),
+        Err(_) => debug!("no TLS in time"),
     }
 }
 
@@ -369,7 +369,7 @@ async fn converse<S, H, F>(
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    debug!(peer = %address, %error, "connection ended early");
+                    debug!(%error, "connection ended early");
                 }
                 break;
             }
@@ -385,7 +385,7 @@ async fn converse<S, H, F>(
                 Step::Wait => {}
                 Step::End => connection.as_mut().graceful_shutdown(),
                 Step::Drop => {
-                    debug!(peer = %address, "no request came in time, or its answer was not read");
+                    debug!("no request came in time, or its answer was not read");
                     break;
                 }
             },

@@ -12,6 +12,7 @@ pub mod admin;
 pub mod config;
 pub mod health;
 pub mod http_server;
+pub mod panics;
 pub mod signals;
 pub mod tasks;
 pub mod telemetry;

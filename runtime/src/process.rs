@@ -24,10 +24,10 @@ use crate::config::{Config, Environment, Problems, Requirements};
 use crate::error_chain::Chain;
 use crate::health::Health;
 use crate::http_server::{ServerLimits, listen, serve};
-use crate::kill_point;
 use crate::signals::Signals;
 use crate::tasks::{Outcome, Tasks};
 use crate::telemetry::{Metrics, install_logs};
+use crate::{kill_point, panics};
 
 /// The configuration is wrong (`EX_CONFIG` is 78; 64 is what the documents promise).
 pub const EXIT_CONFIG: u8 = 64;
@@ -164,6 +164,7 @@ pub fn run(role: Role, config_file: Option<PathBuf>) -> ExitCode {
     if let Err(error) = install_logs(&config.log) {
         return refuse(EXIT_CONFIG, &Chain(&error).to_string());
     }
+    panics::log();
     let metrics = match Metrics::install() {
         Ok(metrics) => metrics,
         Err(error) => return refuse(EXIT_UNAVAILABLE, &Chain(&error).to_string()),
@@ -279,7 +280,7 @@ async fn work(
     let mut starting = tokio::task::JoinSet::new();
     starting.spawn_on(async move { (role.start)(context).await }, threads);
     let context = tokio::select! {
-        Some(started) = starting.join_next() => match started.map_err(StartError::from).flatten() {
+        Some(started) = starting.join_next() => match started.map_err(|error| StartError::from(panics::ending(&error))).flatten() {
             Ok(context) => context,
             Err(error) => {
                 error!(role = role.name, error = %Chain(error.as_ref()), "could not start");

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::error_chain::Chain;
+use crate::panics;
 
 /// What a task ends with: nothing, or why it could not go on.
 pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -98,7 +99,7 @@ fn log_end(ended: &Result<(&'static str, Outcome), JoinError>) -> bool {
             true
         }
         Err(error) => {
-            error!(%error, "task panicked or was aborted");
+            error!(how = panics::ending(error), "a task gave no result");
             true
         }
     }

@@ -19,6 +19,9 @@ pub const SENDGRID: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEctHXcnJ0biPglU/X
 pub const BEARER: &str = "VDGQwcdqhK2GXGojISx4fPIovshRjLOqaRMmKmnw";
 /// User and password.
 pub const BASIC: &str = "penny:correct-horse-battery";
+/// `dedup.hash_key`.
+pub const HASH_KEY: &str = "d0f5c1c4b7f24b0f9f5e6a0c3b1a8e77";
+
 /// A configuration of these sources, each a table without its head: `name = "x" ...`.
 pub fn with_sources<S: AsRef<str>>(sources: impl IntoIterator<Item = S>) -> String {
     with(COMMON, sources)

@@ -1,9 +1,12 @@
 //! Limits: per client address, per source, and for failed authentications; who is over one is told when to come back.
 
+use std::time::Duration;
+
 use futures::future::join_all;
-use tests::config::{STANDARD, TWILIO};
+use tests::config::{HASH_KEY, STANDARD, TWILIO};
+use tests::eventually::{ensure, eventually};
 use tests::sign::{standard_request, twilio_request};
-use tests::{Answer, Request};
+use tests::{Answer, Request, child};
 
 use crate::shared;
 
@@ -118,4 +121,36 @@ async fn what_is_only_observed_is_over_a_limit_as_its_provider_can_bear_it() {
     // It has cost the real sender nothing.
     let real = pipeline.post(&twilio_request(TWILIO, "tried-out", &[("MessageSid", "SM-real"), ("Body", "hi")])).await;
     assert_eq!(real.status, 200, "{real}");
+}
+
+/// As docs/configuration.md says to make one by hand.
+fn pseudonym(address: &str) -> String {
+    let key = blake3::derive_key("penstock client pseudonym v1", HASH_KEY.as_bytes());
+    format!("p:{}", &blake3::keyed_hash(&key, address.as_bytes()).to_hex()[..16])
+}
+
+#[tokio::test]
+async fn a_client_over_its_limit_is_told_by_its_pseudonym() {
+    let pipeline = shared::pipeline().await;
+    // Of each trouble there is one line a second, whoever is in it: so it goes on until this one had its turn.
+    for (address, as_text, says) in [
+        ("192.0.2.77", "192.0.2.77", "a client is over its limit"),
+        ("192.0.2.78", "192.0.2.78", "a signature is wrong"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::", "a signature is wrong"),
+    ] {
+        let request = if says == "a signature is wrong" {
+            twilio_request("a wrong token", "enforced", &[("Body", "x")])
+        } else {
+            Request::json("/v1/form/addresses", r#"{"message": "x"}"#)
+        };
+        let (request, client) = (request.from(address), pseudonym(as_text));
+        eventually(Duration::from_mins(1), &format!("{says}, of {client}"), async || {
+            join_all((0..25).map(|_| pipeline.post(&request))).await;
+            let log = child::read(&pipeline.logs().join("gateway-1.log"));
+            let line = |line: &str| line.contains(says) && line.contains(&client);
+            ensure(log.lines().any(line), || format!("no such line in {}", pipeline.logs().display()))?;
+            ensure(!log.contains(address), || format!("{address} is in {}", pipeline.logs().display()))
+        })
+        .await;
+    }
 }

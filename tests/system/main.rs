@@ -12,6 +12,7 @@ mod shared;
 
 mod admin;
 mod audit;
+mod canary;
 mod cloudevents;
 mod configuration;
 mod duplicates;

@@ -28,12 +28,13 @@ const STATES: [&str; 15] = [
     "email/mime",
 ];
 
-fn repository(path: &str) -> PathBuf {
+/// A path in the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 /// Every adapter and sample that belong together, as the samples say.
-fn samples() -> Vec<(String, String)> {
+pub(crate) fn samples() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(repository("penstock/samples")).unwrap() {
         let path = entry.unwrap().path();
@@ -67,7 +68,8 @@ fn settings(adapter: &str) -> String {
     }
 }
 
-fn source(adapter: &str) -> String {
+/// The name of its source.
+pub(crate) fn source(adapter: &str) -> String {
     adapter.replace('/', "-")
 }
 

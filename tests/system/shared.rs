@@ -89,7 +89,6 @@ fn sources() -> Vec<String> {
         source("webhook", "none", "bytes", "dedup = { policy = \"off\" }\n"),
         source("form", "generic", "text-form", ""),
         source("webhook", "none", "poison", UNLIMITED),
-        source("webhook", "none", "secrets", "id_field = \"id\"\n"),
     ];
     for name in ["repeats", "envelopes", "equal-text", "trimmed", "signed", "wrong", "strangers"] {
         sources.push(signed(name));

@@ -36,8 +36,7 @@ enum Shape {
     Meta,
 }
 
-/// A source, ready to be sent to.
-#[derive(Debug)]
+/// A source, ready to be sent to. Without `Debug`: its URL may hold a credential.
 pub(crate) struct Player {
     pub(crate) run: Run,
     adapter: &'static dyn Adapter,

@@ -15,8 +15,7 @@ use secrecy::ExposeSecret;
 /// What stands before a fingerprint.
 const MARK: &str = "fp:";
 
-/// A source as it is configured today.
-#[derive(Debug)]
+/// A source as it is configured today. Without `Debug`: its URL may hold a credential.
 pub(crate) struct Judge {
     channel: Channel,
     pub(crate) adapter: &'static dyn Adapter,

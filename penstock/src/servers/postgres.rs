@@ -22,7 +22,7 @@ const INITDB_LIMIT: Duration = Duration::from_mins(3);
 const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// Modest: this shares a machine with everything else.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "max_connections=100",
@@ -32,6 +32,8 @@ const SETTINGS: [&str; 9] = [
     "timezone=UTC",
     "log_timezone=UTC",
     "log_line_prefix=%m [%p] ",
+    // Otherwise it writes down the row that it refuses.
+    "log_error_verbosity=terse",
 ];
 
 /// Why the database could not be prepared.

@@ -26,8 +26,7 @@ const POLL: Duration = Duration::from_millis(40);
 const SERVERS_LIMIT: Duration = Duration::from_mins(5);
 const ROLES_LIMIT: Duration = Duration::from_mins(1);
 
-/// One `up` at work.
-#[derive(Debug)]
+/// One `up` at work. Without `Debug`: it holds credentials.
 pub(crate) struct Up {
     wish: Wish,
     env: Env,

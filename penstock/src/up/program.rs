@@ -12,7 +12,7 @@ use crate::servers::ports::{self, Ports};
 use crate::servers::postgres::PostgresServer;
 
 /// Something to run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Program {
     Nats(NatsServer),
     Postgres(PostgresServer),

@@ -101,8 +101,8 @@ impl Bind {
     }
 }
 
-/// One process of a role.
-#[derive(Debug, Clone)]
+/// One process of a role. Without `Debug`: its overrides hold credentials.
+#[derive(Clone)]
 pub(crate) struct RoleProcess {
     pub(crate) role: Role,
     /// From 1.

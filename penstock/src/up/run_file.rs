@@ -13,8 +13,8 @@ use super::roles::Role;
 use super::supervisor::Supervisor;
 use crate::servers::files;
 
-/// The content of `run.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The content of `run.json`. Without `Debug`: it holds credentials.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RunFile {
     /// The first gateway; `null` with `--infra-only`.
     pub(crate) gateway_url: Option<String>,

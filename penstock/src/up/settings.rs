@@ -13,8 +13,8 @@ use toml::{Table, Value};
 use super::roles::Role;
 use crate::servers::Env;
 
-/// What the configuration says, the environment's overrides included.
-#[derive(Debug, Default)]
+/// What the configuration says, the environment's overrides included. Without `Debug`: those may hold credentials.
+#[derive(Default)]
 pub(crate) struct Settings {
     table: Table,
     overrides: Env,

@@ -6,8 +6,8 @@ use runtime::config::{Config, Environment, Need, Requirements};
 
 use crate::servers::Env;
 
-/// The servers of this `up`, and the configuration that its roles will read.
-#[derive(Debug, Clone)]
+/// The servers of this `up`, and the configuration that its roles will read. Without `Debug`: it holds credentials.
+#[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) config: PathBuf,
     /// The environment to read that configuration with: this process's own, and the overrides by which the servers of

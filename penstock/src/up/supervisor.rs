@@ -39,7 +39,6 @@ const DELAYS: [Duration; 5] = [
 const BAD_CONFIGURATION: i32 = 64;
 
 /// Runs and watches children.
-#[derive(Debug)]
 pub(crate) struct Supervisor {
     members: Vec<Member>,
     exits: FuturesUnordered<BoxFuture<'static, (usize, io::Result<ExitStatus>)>>,
@@ -48,7 +47,6 @@ pub(crate) struct Supervisor {
     ports: Ports,
 }
 
-#[derive(Debug)]
 struct Member {
     program: Program,
     log: LogFile,

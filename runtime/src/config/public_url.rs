@@ -1,7 +1,7 @@
 //! The URL a provider calls, exactly as the operator wrote it.
 //!
 //! Providers sign this very text, so it is checked but never normalised. It may carry the user and
-//! password that the provider was given, so `Debug` leaves those out.
+//! password that the provider was given, or a key in its query, so `Debug` leaves those out.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct PublicUrl(String);
 
 impl PublicUrl {
     /// A URL to put a path behind: no query, no fragment, no slash at its end.
-    pub(super) fn base(text: &str) -> Option<Self> {
+    pub fn base(text: &str) -> Option<Self> {
         let url = Self::whole(text).filter(|_| !text.contains(['?', '#']))?;
         Some(Self(url.0.trim_end_matches('/').to_owned()))
     }
@@ -34,9 +34,10 @@ impl PublicUrl {
 
 impl fmt::Debug for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, rest))) => write!(f, "\"{scheme}://[secret]@{rest}\""),
-            _ => write!(f, "{:?}", self.0),
+        let (url, query) = self.0.split_once('?').map_or((&*self.0, ""), |(url, _)| (url, "?[secret]"));
+        match (url.split_once("://"), url.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, rest))) => write!(f, "\"{scheme}://[secret]@{rest}{query}\""),
+            _ => write!(f, "\"{url}{query}\""),
         }
     }
 }

@@ -12,8 +12,7 @@ use super::sample::Unsigned;
 use crate::commands::error::CommandError;
 use crate::commands::site::source_named;
 
-/// A source, ready to play its provider.
-#[derive(Debug)]
+/// A source, ready to play its provider. Without `Debug`: its URL may hold a credential.
 pub(crate) struct Player {
     pub(crate) channel: Channel,
     pub(crate) provider: String,
@@ -233,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_not_there_is_answered_with_those_that_are() {
-        let error = Player::new(&config(), "suport", "http://127.0.0.1:1").unwrap_err();
+        let error = Player::new(&config(), "suport", "http://127.0.0.1:1").err().unwrap();
         assert!(error.next().contains("support, moved"), "{}", error.next());
     }
 

@@ -31,8 +31,7 @@ impl Type {
     }
 }
 
-/// The envelope of a message.
-#[derive(Debug)]
+/// The envelope of a message. Without `Debug`: its token confirms the subscription.
 pub(crate) struct Envelope {
     pub(crate) kind: Type,
     pub(crate) id: String,

@@ -46,7 +46,9 @@ fn no_secret_is_ever_printed() {
     const HIDDEN: &str = "hunter2";
     let good = format!(
         "{ENOUGH}{SOURCE}secrets = [{{ value = \"{HIDDEN}\" }}]\nverify_token = {{ env = \"TOKEN\" }}\n\
-         public_url = \"https://me:{HIDDEN}@example.com\""
+         public_url = \"https://me:{HIDDEN}@example.com/?key={HIDDEN}\"\n\
+         [gateway.egress]\nproxy = \"http://me:{HIDDEN}@proxy\"\nca = {{ value = \"{HIDDEN}\" }}\n\
+         [attachments]\naccess_key_id = {{ value = \"{HIDDEN}\" }}\nsecret_access_key = {{ value = \"{HIDDEN}\" }}"
     )
     .replace("127.0.0.1", &format!("me:{HIDDEN}@127.0.0.1"))
     .replace("hash-key-for-tests", HIDDEN);
