@@ -1,6 +1,6 @@
 //! The shape of the workspace, held by a test: who may use whom, and that four stages look like one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use std::collections::BTreeSet;
 use std::fs;
