@@ -1,6 +1,6 @@
 //! The shape of the workspace, held by a test: who may use whom, and that four stages look like one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -248,5 +248,32 @@ fn what_holds_a_credential_has_no_debug_that_shows_it() {
             let found = shown_credentials(&code(&path));
             assert!(found.is_empty(), "{}: {found:?} (write Debug by hand, or do without)", path.display());
         }
+    }
+}
+
+/// What is served is a rendering, so that no production code reads YAML.
+#[test]
+fn what_is_served_as_openapi_json_is_what_docs_openapi_yaml_says() {
+    let yaml = fs::read_to_string(root().join("docs/openapi.yaml")).unwrap();
+    let written = json(&yaml_rust2::YamlLoader::load_from_str(&yaml).unwrap()[0]);
+    let rendering = root().join("runtime/src/openapi.json");
+    if std::env::var_os("PENSTOCK_RENDER").is_some() {
+        fs::write(&rendering, format!("{written:#}\n")).unwrap();
+    }
+    let served: serde_json::Value = serde_json::from_str(&fs::read_to_string(&rendering).unwrap()).unwrap();
+    assert!(served == written, "they differ; to render it: PENSTOCK_RENDER=1 cargo test --test structure openapi");
+}
+
+fn json(yaml: &yaml_rust2::Yaml) -> serde_json::Value {
+    use yaml_rust2::Yaml;
+    match yaml {
+        Yaml::Hash(entries) => {
+            entries.iter().map(|(key, value)| (key.as_str().unwrap().to_owned(), json(value))).collect()
+        }
+        Yaml::Array(values) => values.iter().map(json).collect(),
+        Yaml::String(text) => text.as_str().into(),
+        Yaml::Integer(number) => (*number).into(),
+        Yaml::Boolean(flag) => (*flag).into(),
+        other => panic!("docs/openapi.yaml holds {other:?}"),
     }
 }

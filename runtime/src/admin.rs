@@ -5,13 +5,14 @@
 //! * `GET /health` -- the same as JSON, with every dependency, memory and configuration.
 //! * `GET /metrics` -- Prometheus text.
 //! * `GET /version` -- name, version, role.
+//! * `GET /openapi.json` -- what this address and the public one answer.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -35,16 +36,25 @@ pub struct Admin {
 
 impl Admin {
     pub(crate) fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let Some((_, page)) = PAGES.iter().find(|(known, _)| *known == path) else {
+            let known: Vec<&str> = PAGES.iter().map(|(path, _)| *path).collect();
+            return text(StatusCode::NOT_FOUND, format!("there are {}\n", known.join(" ")));
+        };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into());
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
         }
-        match request.uri().path() {
-            "/livez" => text(StatusCode::OK, "alive\n".into()),
-            "/readyz" => self.readyz(),
-            "/health" => self.health(),
-            "/metrics" => self.metrics(),
-            "/version" => json(StatusCode::OK, &json!({ "name": "penstock", "role": self.role, "version": VERSION })),
-            _ => text(StatusCode::NOT_FOUND, "there are /livez /readyz /health /metrics /version\n".into()),
+        match page {
+            Page::Livez => text(StatusCode::OK, "alive\n".into()),
+            Page::Readyz => self.readyz(),
+            Page::Health => self.health(),
+            Page::Metrics => self.metrics(),
+            Page::Version => {
+                json(StatusCode::OK, &json!({ "name": "penstock", "role": self.role, "version": VERSION }))
+            }
+            Page::Openapi => typed(JSON, StatusCode::OK, Bytes::from_static(OPENAPI.as_bytes())),
         }
     }
 
@@ -90,13 +100,37 @@ impl Admin {
     fn metrics(&self) -> Response<Full<Bytes>> {
         self.process.collect();
         self.ready.set(if self.health.is_ready() { 1.0 } else { 0.0 });
-        let mut response = text(StatusCode::OK, self.metrics.render());
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
-        response
+        typed(METRICS, StatusCode::OK, Bytes::from(self.metrics.render()))
     }
 }
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug)]
+enum Page {
+    Livez,
+    Readyz,
+    Health,
+    Metrics,
+    Version,
+    Openapi,
+}
+
+/// Where.
+const PAGES: [(&str, Page); 6] = [
+    ("/livez", Page::Livez),
+    ("/readyz", Page::Readyz),
+    ("/health", Page::Health),
+    ("/metrics", Page::Metrics),
+    ("/version", Page::Version),
+    ("/openapi.json", Page::Openapi),
+];
+
+/// `docs/openapi.yaml` as JSON: the public interface and this one. `tests/structure.rs` holds the two files together.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -108,16 +142,36 @@ fn resident_bytes() -> Option<u64> {
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    response
+    typed(TEXT, status, Bytes::from(body))
 }
 
 fn json(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
-    let mut response = text(status, format!("{body}\n"));
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    typed(JSON, status, Bytes::from(format!("{body}\n")))
+}
+
+fn typed(content_type: HeaderValue, status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn every_page_and_no_other_is_in_the_openapi_document() {
+        let document: Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut described: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        described.retain(|path| !path.starts_with("/v1/"));
+        let mut served: Vec<&str> = PAGES.iter().map(|(path, _)| *path).collect();
+        served.sort_unstable();
+        described.sort_unstable();
+        assert_eq!(described, served);
+    }
 }

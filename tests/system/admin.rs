@@ -16,12 +16,14 @@ async fn each_role_tells_how_it_is() {
     let pipeline = shared::pipeline().await;
     for role in Role::ALL {
         let url = pipeline.admin_url(role);
-        for path in ["/livez", "/readyz", "/health", "/metrics", "/version"] {
+        for path in ["/livez", "/readyz", "/health", "/metrics", "/version", "/openapi.json"] {
             let answer = Request::get(path).send(&url).await.unwrap();
             assert_eq!(answer.status, 200, "{} {path}: {answer}", role.name());
         }
         let health = Request::get("/health").send(&url).await.unwrap().json();
         assert!(health.to_string().to_lowercase().contains("nats"), "{}: {health:#}", role.name());
+        let document = Request::get("/openapi.json").send(&url).await.unwrap().json();
+        assert!(document["paths"]["/v1/{channel}/{source}"]["post"].is_object(), "{}", role.name());
         assert_eq!(Request::get("/nothing").send(&url).await.unwrap().status, 404);
     }
 }

@@ -1,9 +1,13 @@
 //! The table of answers as data: a row for each thing that can become of a request.
 
+use std::collections::BTreeSet;
+
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
 use super::*;
+
+mod openapi;
 
 const ID_TEXT: &str = "01a206e5-20a0-7000-8000-000000000001";
 const TWIML: Success = Success::Fixed { content_type: "text/xml", body: "<Response/>" };
@@ -178,4 +182,42 @@ fn clients_are_asked_back_at_different_times() {
         (0..=255).map(|jitter| spread(Duration::from_secs(2), jitter)).collect();
     assert_eq!(waits, [2, 3, 4].into());
     assert!((0..=255).all(|jitter| spread(Duration::ZERO, jitter) >= 1));
+}
+
+/// A number for each refusal. Another one does not compile until it has its number here, and then its row in the table.
+fn number(refusal: &Refusal) -> usize {
+    match refusal {
+        Refusal::NotFound => 0,
+        Refusal::Method(_) => 1,
+        Refusal::MediaType => 2,
+        Refusal::TargetTooLong => 3,
+        Refusal::HeadersTooLarge => 4,
+        Refusal::TooLarge => 5,
+        Refusal::TooSlow => 6,
+        Refusal::Broken => 7,
+        Refusal::Bad(_) => 8,
+        Refusal::Unauthorized(_) => 9,
+        Refusal::CannotVerify => 10,
+        Refusal::CannotConfirm => 11,
+        Refusal::Handshake(_) => 12,
+        Refusal::OverLimit(..) => 13,
+        Refusal::Overloaded => 14,
+        Refusal::CannotStore => 15,
+        Refusal::Ambiguous => 16,
+    }
+}
+
+#[test]
+fn every_refusal_and_every_outcome_is_in_the_table() {
+    let (mut numbers, mut outcomes) = (BTreeSet::new(), BTreeSet::new());
+    for (answer, ..) in table() {
+        outcomes.insert(answer.outcome().as_str());
+        if let Answer::Refused(refusal) = &answer {
+            numbers.insert(number(refusal));
+        }
+    }
+    assert_eq!(numbers, (0..17).collect());
+    // Who is gone hears no answer.
+    let answered = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Abandoned);
+    assert_eq!(outcomes, answered.map(Outcome::as_str).collect());
 }
