@@ -1,9 +1,9 @@
 //! The shell: takes a request through everything the other files decide, in this order, and answers it.
 //!
-//! A head that can be read in one way only; route and method; `Content-Length`; limit per address; a handshake ends here; body; the signer's certificate, where it is
-//! not at hand; signature; limit per source; publish; what its sender waits for; answer. Nothing is kept past the answer
-//! but the print of a stored request (and what a signature was used for), so a crash loses only
-//! what was not answered.
+//! A head that can be read in one way only; route and method; `Content-Length`; limit per address; the client's certificate,
+//! where its source asks for one; a handshake ends here; body; the signer's certificate, where it is not at hand; signature;
+//! limit per source; publish; what its sender waits for; answer. Nothing is kept past the answer but the print of a stored
+//! request (and what a signature was used for), so a crash loses only what was not answered.
 //!
 //! `received_at` is the moment when the whole body was there: what a slow client spends on sending is its own time.
 

@@ -3,11 +3,12 @@
 //! * `POST /v1/{channel}/{source}` (and the other methods that the source's provider uses) -- stored, held, or refused.
 //! * anything else -- 404, or 405 with `Allow`.
 //!
-//! Read in this order: [`route`], [`address`], [`limits`], [`bucket`], [`client_names`], [`admit`], [`answer`], [`redact`] and
-//! [`restart`] decide and do nothing;
-//! [`sources`] is what they decide by; [`body`] reads, [`store`] writes, [`fetcher`] asks providers by way of [`egress`], [`probe`] and [`pulse`] know whether that
-//! works; [`fleet`] keeps a source's limit together with the other gateways, of which [`neighbours`] knows how many there
-//! are; [`intake`] is a request on its way, and [`gateway`] takes it through all of it. What is particular to a provider is in its adapter.
+//! Read in this order: [`route`], [`address`], [`limits`], [`bucket`], [`client_names`], [`pace`], [`admit`], [`answer`],
+//! [`redact`], [`pseudonym`] and [`restart`] decide and do nothing; [`sources`] is what they decide by; [`body`] reads,
+//! [`store`] writes, [`fetcher`] asks providers by way of [`egress`], [`probe`] and [`pulse`] know whether that works;
+//! [`source_limits`] and [`fleet`] keep a source's limit together with the other gateways, of which [`neighbours`] knows how
+//! many there are; [`intake`] is a request on its way, and [`gateway`] takes it through all of it. What is particular to a
+//! provider is in its adapter.
 //!
 //! Requests that are no HTTP are refused by the HTTP library itself, with an answer that has no body.
 
@@ -41,6 +42,7 @@ pub mod group;
 pub mod intake;
 pub mod neighbours;
 pub mod probe;
+pub mod source_limits;
 pub mod store;
 
 pub mod gateway;

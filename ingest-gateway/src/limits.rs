@@ -1,6 +1,6 @@
-//! How much is taken from one address, from one source, and of one address's failed authentications.
+//! How much is taken from one address, and of one address's failed authentications; and what is said of a limit.
 //!
-//! A source's limit is one for all gateways ([`crate::fleet`]). An address's is each gateway's own: whoever is over it is a
+//! A source's limit is one for all gateways ([`crate::source_limits`]). An address's is each gateway's own: whoever is over it is a
 //! nuisance to the gateway that it comes to, and asking the others about each of a million addresses would be a greater one.
 //!
 //! Memory is bounded whatever is tried: addresses that have been quiet are forgotten every second, and beyond
@@ -9,7 +9,6 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -17,13 +16,10 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{NotUntil, Quota, RateLimiter};
-use proto::Verified;
-use providers::OverLimit;
 use runtime::config::{AuthFailures, Rate};
 
 use crate::address::limited_as;
 use crate::bucket::Limit;
-use crate::fleet::{Fleet, Shared};
 
 /// Addresses told apart at once: about 10 MiB.
 const MOST_ADDRESSES: usize = 100_000;
@@ -122,40 +118,6 @@ impl<C: Clock> PerAddress<C> {
     }
 }
 
-/// The limit of a source and of those who send to it in its name, and ten times of it.
-#[derive(Debug)]
-struct Graded {
-    own: Arc<Shared>,
-    tenfold: Arc<Shared>,
-}
-
-impl Graded {
-    fn new(source: &str, sender: &str, rate: Rate) -> Self {
-        let shared = |times: u32| Arc::new(Shared::new(source, sender, rate, times));
-        Self { own: shared(1), tenfold: shared(10) }
-    }
-
-    async fn check(&self, fleet: &Fleet, over_limit: OverLimit) -> Pressure {
-        match over_limit {
-            OverLimit::Reject => fleet.take(&self.own).await.map_or_else(Pressure::FarOver, |()| Pressure::Within),
-            OverLimit::Accept => match tokio::join!(fleet.take(&self.own), fleet.take(&self.tenfold)) {
-                (Ok(()), _) => Pressure::Within,
-                (Err(over), Ok(())) => Pressure::Over(over),
-                (Err(_), Err(over)) => Pressure::FarOver(over),
-            },
-        }
-    }
-}
-
-/// The limits of one source, which all gateways keep together.
-#[derive(Debug)]
-pub struct PerSource {
-    provider: Graded,
-    /// For requests whose signature is wrong and that are accepted all the same (`verify = "observe"`): whoever sends
-    /// them must not eat the provider's budget.
-    unverified: Graded,
-}
-
 /// What the limits of a source say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressure {
@@ -165,22 +127,6 @@ pub enum Pressure {
     Over(Over),
     /// Over ten times of it.
     FarOver(Over),
-}
-
-impl PerSource {
-    /// The limits of a source with this name and rate.
-    pub fn new(source: &str, rate: Rate) -> Self {
-        Self { provider: Graded::new(source, "provider", rate), unverified: Graded::new(source, "unverified", rate) }
-    }
-
-    /// Takes one from the budget that a request with this verdict may use: the provider's own, or that of those who
-    /// cannot prove who they are.
-    pub async fn check(&self, fleet: &Fleet, verified: Verified, over_limit: OverLimit) -> Pressure {
-        match verified {
-            Verified::No => self.unverified.check(fleet, over_limit).await,
-            Verified::Yes | Verified::None => self.provider.check(fleet, over_limit).await,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -21,9 +21,10 @@ use secrecy::ExposeSecret;
 
 use crate::client_names::ClientNames;
 use crate::egress::Egress;
-use crate::limits::{PerAddress, PerSource};
+use crate::limits::PerAddress;
 use crate::pseudonym::Pseudonyms;
 use crate::redact::Fingerprints;
+use crate::source_limits::PerSource;
 
 /// Bytes of bodies in memory at once, where the configuration does not say and no source takes more than half of them.
 const BODY_BUDGET: u64 = 64 * 1024 * 1024;
