@@ -11,6 +11,7 @@ use crate::commands::dlq::DlqArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::held::HeldArgs;
 use crate::commands::migrate::MigrateArgs;
+use crate::commands::person::{EraseArgs, ExportArgs};
 use crate::commands::provision::ProvisionArgs;
 use crate::commands::replay::ReplayArgs;
 use crate::commands::roles::{PersisterArgs, RoleArgs};
@@ -68,6 +69,10 @@ pub(crate) enum Command {
     Held(HeldArgs),
     /// Have requests read again from RAW; nothing changes that should not
     Replay(ReplayArgs),
+    /// Give out all that is kept of somebody, as JSON
+    Export(ExportArgs),
+    /// Take everything of somebody away for good, from the tables and from the streams
+    Erase(EraseArgs),
     /// Drive the gateway as a provider would, and say how fast messages become rows
     Bench(BenchArgs),
 }

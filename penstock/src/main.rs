@@ -73,6 +73,8 @@ async fn run(command: Command) -> ExitCode {
         Command::Dlq(args) => told(commands::dlq::run(args).await),
         Command::Replay(args) => told(commands::replay::run(args).await),
         Command::Held(args) => told(commands::held::run(args).await),
+        Command::Export(args) => told(commands::person::export(args).await),
+        Command::Erase(args) => told(commands::person::erase(args).await),
         Command::Check(args) => told(commands::check::run(&args)),
         Command::Gateway(_) | Command::Normalizer(_) | Command::Dedup(_) | Command::Persister(_) => {
             fail(&std::io::Error::other("a role is played before threads are started"), 70)

@@ -50,7 +50,7 @@ impl Month {
         }
     }
 
-    fn partition_of(self, table: &str) -> String {
+    pub(crate) fn partition_of(self, table: &str) -> String {
         format!("{table}_{:04}_{:02}", self.year, self.month)
     }
 

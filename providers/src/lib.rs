@@ -53,6 +53,7 @@ pub use contract::{Contract, OverLimit, Reaction, Verify};
 pub use dedup::Windows;
 pub use handshake::Handshake;
 pub use keyring::{Keyring, KeyringError};
+pub use read::address::spellings;
 pub use record::{BadElement, BadReason, Content, Element, File, Identity, Normalized, RawRequest, Record};
 pub use registry::find;
 pub use request::{BadRequest, Request};

@@ -52,6 +52,24 @@ pub enum ObjectsError {
         #[source]
         source: object_store::Error,
     },
+    /// A file could not be read.
+    #[error("could not read the file {name}")]
+    Get {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// A file is not known to be deleted.
+    #[error("could not delete the file {name}: may this process delete from attachments.store?")]
+    Delete {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
     /// The files there are could not be listed or deleted.
     #[error("could not clear away the files of {month}")]
     Clear {
@@ -145,6 +163,24 @@ impl Objects {
     pub async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<(), ObjectsError> {
         let put = self.store.put(&path(name), bytes.into()).await;
         put.map(drop).map_err(|source| ObjectsError::Put { name: name.to_string(), source })
+    }
+
+    /// Reads a file; `None` where there is none of this name.
+    pub async fn get(&self, name: &ObjectName) -> Result<Option<Bytes>, ObjectsError> {
+        let failed = |source| ObjectsError::Get { name: name.to_string(), source };
+        match self.store.get(&path(name)).await {
+            Ok(found) => found.bytes().await.map(Some).map_err(failed),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Deletes a file. One that is not there is no error.
+    pub async fn delete(&self, name: &ObjectName) -> Result<(), ObjectsError> {
+        match self.store.delete(&path(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(ObjectsError::Delete { name: name.to_string(), source }),
+        }
     }
 
     /// The months of which there are files.

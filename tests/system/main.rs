@@ -16,6 +16,7 @@ mod canary;
 mod cloudevents;
 mod configuration;
 mod duplicates;
+mod erasing;
 mod files;
 mod fleet;
 mod groups;

@@ -126,6 +126,20 @@ impl From<persister::StoreError> for CommandError {
     }
 }
 
+impl From<persister::erasure::ErasureError> for CommandError {
+    fn from(error: persister::erasure::ErasureError) -> Self {
+        let next = "see the cause, then run this again: what was done stays done, and the rest is found again";
+        Self::unreachable("PostgreSQL does not do what was asked", next).because(error)
+    }
+}
+
+impl From<runtime::objects::ObjectsError> for CommandError {
+    fn from(error: runtime::objects::ObjectsError) -> Self {
+        let next = "see the cause, then run this again: what was done stays done, and the rest is found again";
+        Self::unreachable("the attachment store does not do what was asked", next).because(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

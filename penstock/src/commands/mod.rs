@@ -10,6 +10,7 @@ pub(crate) mod dlq;
 pub(crate) mod explain;
 pub(crate) mod held;
 pub(crate) mod migrate;
+pub(crate) mod person;
 pub(crate) mod provision;
 pub(crate) mod replay;
 pub(crate) mod roles;

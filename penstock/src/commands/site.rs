@@ -29,6 +29,8 @@ const CONNECTIONS: u32 = 2;
 
 /// The data folder of `penstock up` where nothing is said.
 pub(crate) const DATA_DIR: &str = ".penstock";
+/// Where in it `up` keeps files, if the configuration says nothing else.
+pub(crate) const ATTACHMENTS: &str = "attachments";
 /// The configuration of every process where nothing is said.
 const HERE: &str = "penstock.toml";
 
@@ -242,6 +244,10 @@ impl Site {
         let mut config = sources_of(file)?;
         if config.dedup.hash_key.is_none() {
             config.dedup.hash_key = self.run.as_deref().and_then(drawn_hash_key);
+        }
+        if let (None, Some(folder)) = (&config.attachments.store, &self.run) {
+            config.attachments.store =
+                std::path::absolute(folder.join(ATTACHMENTS)).ok().map(|at| format!("file://{}", at.display()));
         }
         Ok(config)
     }

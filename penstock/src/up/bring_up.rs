@@ -16,6 +16,7 @@ use super::settings::Settings;
 use super::site::{Site, StepError};
 use super::supervisor::{Event, Supervisor};
 use super::{Config, Wish, demo, migrate, prepare, provision, report, stream_sizes};
+use crate::commands::site::ATTACHMENTS;
 use crate::servers::console::Console;
 use crate::servers::nats::User;
 use crate::servers::postgres::PostgresError;
@@ -202,7 +203,7 @@ impl Up {
         offer("nats", "url", self.nats_url.clone());
         offer("postgres", "url", self.postgres_url.clone());
         offer("dedup", "hash_key", self.secrets.dedup_hash_key.clone());
-        offer("attachments", "store", format!("file://{}", self.data.at("attachments").display()));
+        offer("attachments", "store", format!("file://{}", self.data.at(ATTACHMENTS).display()));
         for (stream, bytes) in &self.stream_sizes {
             offer("streams", stream, bytes.to_string());
         }

@@ -199,8 +199,10 @@ repeats AS (
         dedup_key, raw_sequence
     )
     SELECT
-        id, received_at, request_id, part, original, channel, source, provider_message_id, policy, ending,
-        dedup_key, raw_sequence
+        id, received_at, request_id, part, original, channel, source,
+        -- Such an id can hold a telephone number, and nobody is to be known by it any more.
+        CASE WHEN ending <> 'erased' THEN provider_message_id END,
+        policy, ending, dedup_key, raw_sequence
     FROM decided
     WHERE settled AND ending IN ('repeat', 'erased')
     ON CONFLICT (received_at, id) DO UPDATE

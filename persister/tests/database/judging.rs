@@ -21,19 +21,6 @@ impl Database {
     async fn forget_keys(&self) {
         self.run("TRUNCATE message_keys, past_keys").await;
     }
-
-    /// What an erasure does: no row, an entry that says so, a mark on the key.
-    pub(crate) async fn erase(&self, record: &Record) {
-        let id = record.id();
-        self.run(&format!(
-            "INSERT INTO duplicates SELECT id, received_at, request_id, part, id, channel, source, NULL, 'auto', 'erased',
-                 dedup_key, raw_sequence FROM messages WHERE id = '{id}';
-             DELETE FROM messages WHERE id = '{id}';
-             UPDATE message_keys SET erased_at = now() WHERE id = '{id}';
-             UPDATE past_keys SET erased_at = now() WHERE id = '{id}'"
-        ))
-        .await;
-    }
 }
 
 #[tokio::test]

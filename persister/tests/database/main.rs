@@ -7,6 +7,8 @@ mod postgres;
 mod records;
 
 #[cfg(test)]
+mod erasing;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod files;

@@ -33,6 +33,16 @@ pub(crate) fn account(text: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
+/// Every form in which an adapter may have written an address that a person knows: as it is, as a mail's, as a telephone
+/// number with its country. For whoever looks for somebody.
+pub fn spellings(text: &str) -> Vec<String> {
+    let mut spellings: Vec<String> =
+        [account, email, phone, international].iter().filter_map(|read| read(text)).collect();
+    spellings.sort_unstable();
+    spellings.dedup();
+    spellings
+}
+
 /// Fills in who wrote to whom, each read by `address`, and keeps what was written where it is not the same.
 pub(crate) fn parties(
     draft: &mut Draft,
@@ -78,6 +88,13 @@ mod tests {
         for text in ["72345", "ACME", "030 1234567", "+12", "+0123456789", "+123456789012345678", "+49 x12345678"] {
             assert_eq!(phone(text).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn an_address_is_looked_for_as_every_adapter_would_write_it() {
+        assert_eq!(spellings(" 1 (415) 555-1438"), ["+14155551438", "1 (415) 555-1438"]);
+        assert_eq!(spellings("Jo@Example.COM"), ["Jo@Example.COM", "Jo@example.com"]);
+        assert!(spellings(" ").is_empty());
     }
 
     #[test]

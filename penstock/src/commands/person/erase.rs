@@ -1,0 +1,282 @@
+//! `penstock erase`: takes everything of somebody away, for good.
+//!
+//! In this order: everything is looked for, and what is on its way is waited for; the streams; the files; the rows last,
+//! because they say where the rest is. So it can be interrupted anywhere and run again, and finds what is left. A row
+//! leaves an ending and the mark of its key, so that neither a late retry nor a replay brings it back.
+//!
+//! What a reader would get wrong: a request can bring records of several people. It goes from the streams, with which it
+//! cannot be replayed any more; the rows of the others stay.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use clap::Args;
+use futures::stream::{StreamExt as _, TryStreamExt as _, iter};
+use persister::audit::course::Snapshot;
+use persister::audit::view;
+use persister::erasure::{FileName, PersonsRow};
+use proto::kind::Class;
+use runtime::objects::{ObjectName, Objects};
+use runtime::topology::{BODIES, CANONICAL, DLQ, DUPLICATES, HELD, RAW, REPLAY, UNIQUE};
+use uuid::Uuid;
+
+use super::receipt::Receipt;
+use super::search::{Hit, Search};
+use super::whom::Person;
+use super::{Stores, wait};
+use crate::commands::database::Database;
+use crate::commands::error::{Answer, CommandError, Ending};
+use crate::commands::site::Where;
+use crate::commands::stream;
+
+/// What `penstock erase` is told.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct EraseArgs {
+    /// A telephone number with its country (+49..) or an e-mail address; can be given several times for one person
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    address: Vec<String>,
+    #[command(flatten)]
+    place: Where,
+    /// Say what there is, and erase nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Also where many people have written to this address, as to one of your own
+    #[arg(long)]
+    even_if_ours: bool,
+    /// How long to wait for what is on its way
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    wait: Duration,
+    /// Write the tables of every month concerned anew, however large: nobody can write to them meanwhile
+    #[arg(long)]
+    rewrite: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Up to this size a month's table is written anew in passing: a few seconds.
+const SMALL: u64 = 256 * 1024 * 1024;
+/// An address that so many others have written to is nobody's but ours.
+const OURS: usize = 10;
+/// Messages deleted at the same time.
+const TOGETHER: usize = 16;
+/// Where requests lie, and what is made of them.
+const REQUESTS: [&str; 3] = [RAW, HELD, REPLAY];
+const RECORDS: [&str; 4] = [CANONICAL, UNIQUE, DUPLICATES, DLQ];
+
+pub(crate) async fn run(args: EraseArgs) -> Answer {
+    let person = Person::of(&args.address)?;
+    let site = args.place.site()?;
+    let stores = Stores::open(&site).await?;
+    let database = Database::connect(&site).await?;
+    let erasure = Erase { stores: &stores, database, person: &person, args: &args };
+    let receipt = tokio::select! {
+        receipt = erasure.all() => receipt?,
+        _ = tokio::signal::ctrl_c() => {
+            let next = "run this again: what was erased stays so, and the rest is found again";
+            return Err(CommandError::finding("interrupted", next));
+        }
+    };
+    stores.tables.close().await;
+    receipt.tell(args.json);
+    Ok(Ending::finding_if(receipt.needs_somebody()))
+}
+
+struct Erase<'a> {
+    stores: &'a Stores,
+    database: Database,
+    person: &'a Person,
+    args: &'a EraseArgs,
+}
+
+impl Erase<'_> {
+    async fn all(&self) -> Result<Receipt, CommandError> {
+        let nats = &self.stores.nats;
+        let mut receipt = Receipt { dry_run: self.args.dry_run, ..Receipt::default() };
+        // What comes in from here on is new: it may be on its way for as long as this runs.
+        let mark = nats.stream_info(RAW).await?.state.last_seq;
+        let rows = self.rows(mark).await?;
+        let mut requests = self.requests_of(&rows).await?;
+        let search = self.search(&requests);
+        let mut hits = search.through(&REQUESTS).await?;
+        hits.retain(|hit| hit.stream != RAW || hit.sequence <= mark);
+        self.settle(&search, &requests, &mut hits).await?;
+
+        // What was on its way has become rows and repeats, whose requests may be others.
+        let rows = self.rows(mark).await?;
+        requests.extend(self.requests_of(&rows).await?);
+        let search = self.search(&requests);
+        self.settle(&search, &requests, &mut hits).await?;
+        let now = view::snapshot(nats).await?;
+        let records = search.through(&RECORDS).await?;
+        hits.extend(records.into_iter().filter(|hit| self.args.dry_run || hit.sequence <= processed(&now, hit.stream)));
+
+        receipt.kept_requests = self.waiting(&hits).await?;
+        hits.retain(|hit| !hit.holds_requests() || !hit.request.is_some_and(|id| receipt.kept_requests.contains(&id)));
+        let files = self.stores.tables.files(&rows).await?;
+        note(&mut receipt, &rows, &hits, &files);
+        if self.args.dry_run {
+            return Ok(receipt);
+        }
+        let store = self.store_for(&files)?;
+        self.erase_messages(&hits, &mut receipt).await?;
+        erase_files(store, &files, &mut receipt).await?;
+        self.erase_rows(&rows, &mut receipt).await?;
+        if !files.is_empty() {
+            receipt.replay = self.stores.tables.referring(&files).await?.into_iter().collect();
+        }
+        Ok(receipt)
+    }
+
+    /// Adds the requests that rows tell of, and waits until every one has come to its end.
+    async fn settle(
+        &self,
+        search: &Search<'_>,
+        requests: &HashSet<(Uuid, u64)>,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), CommandError> {
+        let known: HashSet<u64> = hits.iter().filter(|hit| hit.stream == RAW).map(|hit| hit.sequence).collect();
+        for (request, sequence) in requests.iter().filter(|(_, sequence)| !known.contains(sequence)) {
+            hits.extend(search.request_at(*request, *sequence).await?);
+        }
+        if self.args.dry_run {
+            return Ok(());
+        }
+        wait::for_the_end(&self.stores.nats, hits, self.args.wait).await
+    }
+
+    fn search(&self, requests: &HashSet<(Uuid, u64)>) -> Search<'_> {
+        Search {
+            nats: &self.stores.nats,
+            sources: &self.stores.sources,
+            person: self.person,
+            requests: requests.iter().map(|(request, _)| *request).collect(),
+        }
+    }
+
+    /// The rows he is in, of requests up to `mark` in `RAW`; an error where he is one of us.
+    async fn rows(&self, mark: u64) -> Result<Vec<PersonsRow>, CommandError> {
+        let mut rows = self.stores.tables.find(&self.person.addresses()).await?;
+        rows.retain(|row| row.raw_sequence <= mark);
+        let others: HashSet<&str> =
+            rows.iter().filter(|row| !row.wrote).filter_map(|row| row.sender.as_deref()).collect();
+        if others.len() > OURS && !self.args.even_if_ours && !self.args.dry_run {
+            let what = format!("{} others have written to this address: it looks like one of your own", others.len());
+            let next = "look at it with --dry-run; if all of that has to go, add --even-if-ours";
+            return Err(CommandError::usage(what, next));
+        }
+        Ok(rows)
+    }
+
+    /// The requests of his rows and of their repeats, with their places in `RAW`.
+    async fn requests_of(&self, rows: &[PersonsRow]) -> Result<HashSet<(Uuid, u64)>, CommandError> {
+        let repeats = self.stores.tables.repeats(rows).await?;
+        let of_repeats = repeats.iter().map(|repeat| (repeat.request_id, repeat.raw_sequence));
+        Ok(rows.iter().map(|row| (row.request_id, row.raw_sequence)).chain(of_repeats).collect())
+    }
+
+    /// Requests of which an entry of `DLQ` that is still open is not, or not only, his: it needs the request's body.
+    async fn waiting(&self, hits: &[Hit]) -> Result<BTreeSet<Uuid>, CommandError> {
+        let shared: Vec<(Uuid, Uuid)> =
+            hits.iter().filter(|hit| !hit.whole).filter_map(|hit| Some((hit.letter?, hit.request?))).collect();
+        let letters: Vec<Uuid> = shared.iter().map(|(letter, _)| *letter).collect();
+        let entries = self.database.entries(&letters).await?;
+        let is_open = |letter: &Uuid| entries.get(letter).is_none_or(|entry| entry.closed_at.is_none());
+        Ok(shared.into_iter().filter(|(letter, _)| is_open(letter)).map(|(_, request)| request).collect())
+    }
+
+    /// Bodies before what refers to them, so that they are found again after an interruption.
+    async fn erase_messages(&self, hits: &[Hit], receipt: &mut Receipt) -> Result<(), CommandError> {
+        let nats = &self.stores.nats;
+        let bodies: BTreeSet<Uuid> = hits.iter().filter_map(|hit| hit.body).collect();
+        for body in bodies {
+            let filter = format!("body.{body}");
+            while let Some(chunk) = stream::first(nats, BODIES, &filter, 1).await? {
+                stream::delete(nats, BODIES, chunk.sequence).await?;
+                receipt.found(BODIES, 1);
+                receipt.erased(BODIES, 1);
+            }
+        }
+        let letters: Vec<Uuid> = hits.iter().filter_map(|hit| hit.letter).collect();
+        self.stores.tables.close_letters(&letters).await?;
+        let deletions = iter(
+            hits.iter()
+                .map(|hit| async move { stream::delete(nats, hit.stream, hit.sequence).await.map(|()| hit.stream) }),
+        );
+        let erased: Vec<&'static str> = deletions.buffer_unordered(TOGETHER).try_collect().await?;
+        for stream in erased {
+            receipt.erased(stream, 1);
+        }
+        Ok(())
+    }
+
+    fn store_for(&self, files: &[FileName]) -> Result<Option<&Objects>, CommandError> {
+        match &self.stores.files {
+            Some(store) => Ok(Some(store)),
+            None if files.is_empty() => Ok(None),
+            None => {
+                let what = "rows of his refer to files, and the configuration does not say where files are";
+                Err(CommandError::usage(
+                    what,
+                    "name the one with [attachments] that the normalizer runs with: --config FILE",
+                ))
+            }
+        }
+    }
+
+    async fn erase_rows(&self, rows: &[PersonsRow], receipt: &mut Receipt) -> Result<(), CommandError> {
+        let tables = &self.stores.tables;
+        tables.erase(rows).await?;
+        for row in rows {
+            receipt.erased(table_name(row.table), 1);
+        }
+        tables.blank_repeats().await?;
+        let most = if self.args.rewrite { u64::MAX } else { SMALL };
+        receipt.tidied(tables.tidy(rows, most).await?);
+        Ok(())
+    }
+}
+
+/// Up to where a stream of records is surely processed.
+fn processed(now: &Snapshot, stream: &str) -> u64 {
+    match stream {
+        CANONICAL => now.deduplicated,
+        UNIQUE => now.persisted,
+        DUPLICATES => now.judged,
+        DLQ => now.recorded,
+        _ => 0,
+    }
+}
+
+async fn erase_files(store: Option<&Objects>, files: &[FileName], receipt: &mut Receipt) -> Result<(), CommandError> {
+    let Some(store) = store else { return Ok(()) };
+    for name in files.iter().filter_map(object_name) {
+        store.delete(&name).await?;
+        receipt.erased("files", 1);
+    }
+    Ok(())
+}
+
+fn note(receipt: &mut Receipt, rows: &[PersonsRow], hits: &[Hit], files: &[FileName]) {
+    for row in rows {
+        receipt.found(table_name(row.table), 1);
+    }
+    for hit in hits {
+        receipt.found(hit.stream, 1);
+    }
+    receipt.found("files", files.len() as u64);
+}
+
+fn table_name(class: Class) -> &'static str {
+    match class {
+        Class::Message => "messages",
+        Class::Status => "message_statuses",
+    }
+}
+
+/// A row of ours names its file by a hash; anything else is no file of the store.
+pub(super) fn object_name(file: &FileName) -> Option<ObjectName> {
+    let hash = blake3::Hash::from_hex(&file.blake3).ok()?;
+    Some(ObjectName { month: file.month.clone(), hash })
+}

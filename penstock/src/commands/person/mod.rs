@@ -1,0 +1,42 @@
+//! `penstock export` and `penstock erase`: everything of somebody given out, and taken away.
+//!
+//! [`whom`] says who is meant and what is about him, pure; [`search`] looks through the streams, `persister::erasure`
+//! through the tables; [`wait`] lets what is on its way come to its end; [`export`] and [`erase`] do the rest.
+
+mod erase;
+mod export;
+mod receipt;
+mod search;
+mod wait;
+mod whom;
+
+pub(crate) use erase::{EraseArgs, run as erase};
+pub(crate) use export::{ExportArgs, run as export};
+
+use normalizer::sources::Sources;
+use persister::erasure::Erasure;
+use runtime::config::Config;
+use runtime::nats::Nats;
+use runtime::objects::Objects;
+
+use super::error::CommandError;
+use super::site::Site;
+
+/// Everything that may hold something of somebody.
+struct Stores {
+    nats: Nats,
+    tables: Erasure,
+    /// Where a store is configured.
+    files: Option<Objects>,
+    sources: Sources,
+}
+
+impl Stores {
+    async fn open(site: &Site) -> Result<Self, CommandError> {
+        let config: Config = site.config()?;
+        let sources = Sources::read(&config).map_err(|problems| CommandError::config(&problems))?;
+        let files = Objects::open(&config.attachments)?;
+        let tables = Erasure::connect(site.postgres_url()?).await?;
+        Ok(Self { nats: site.nats().await?, tables, files, sources })
+    }
+}
