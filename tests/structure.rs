@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "structure/supply_chain.rs"]
+mod supply_chain;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -84,15 +87,6 @@ fn arrows_point_one_way() {
                 assert!(allowed.contains(&name.as_str()), "{krate} may not use {name} ({section})");
             }
         }
-    }
-}
-
-#[test]
-fn every_crate_keeps_the_lints_of_the_workspace() {
-    for (krate, _) in MAY_USE {
-        let manifest = manifest(&root().join(krate));
-        let lints = manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
-        assert_eq!(lints, Some(true), "{krate}");
     }
 }
 

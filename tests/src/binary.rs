@@ -92,7 +92,7 @@ fn folders() -> (PathBuf, PathBuf) {
 }
 
 fn cargo_build(more: &[&str]) -> PathBuf {
-    cargo_build_in(root(), more)
+    cargo_build_in(root(), &[&["--locked"], more].concat())
 }
 
 fn cargo_build_in(sources: &Path, more: &[&str]) -> PathBuf {
