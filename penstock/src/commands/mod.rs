@@ -23,6 +23,7 @@ pub(crate) mod site;
 
 pub(crate) mod out;
 
+mod ask;
 mod choice;
 mod clock;
 mod database;

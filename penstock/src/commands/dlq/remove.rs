@@ -4,8 +4,6 @@
 //! dropping it again takes it away. An entry without a row is never dropped: its record would end nowhere, and every
 //! accepted record has an ending that can be told.
 
-use std::io::{IsTerminal as _, Write as _};
-
 use clap::Args;
 use persister::Store;
 use runtime::nats::Nats;
@@ -16,7 +14,7 @@ use super::entries::{Letter, of_id};
 use crate::commands::database::Database;
 use crate::commands::error::{Answer, CommandError, Ending};
 use crate::commands::site::Where;
-use crate::commands::{out, stream};
+use crate::commands::{ask, out, stream};
 
 /// What `penstock dlq drop` is told.
 #[derive(Debug, Args)]
@@ -74,31 +72,9 @@ async fn drop_one(nats: &Nats, database: &Database, store: &Store, letter: &Lett
 }
 
 fn agreed(number: usize) -> Result<bool, CommandError> {
-    if !std::io::stdin().is_terminal() {
+    if !ask::is_anybody_there() {
         return Err(CommandError::usage("there is nobody to ask", "say --yes to drop without being asked"));
     }
     let entries = out::several(number, "entry", "entries");
-    write!(std::io::stderr(), "Drop {entries} for good? What was sent cannot be brought back. [y/N] ").ok();
-    std::io::stderr().flush().ok();
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| CommandError::usage("could not read the answer", "say --yes").because(error))?;
-    Ok(is_yes(&answer))
-}
-
-/// Anything but a clear yes is a no.
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_clear_yes_drops() {
-        assert!(is_yes("y\n") && is_yes(" YES "));
-        assert!(!is_yes("") && !is_yes("\n") && !is_yes("yep") && !is_yes("n"));
-    }
+    ask::agreed(&format!("Drop {entries} for good? What was sent cannot be brought back."))
 }

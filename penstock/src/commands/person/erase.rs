@@ -27,7 +27,7 @@ use super::{Stores, wait};
 use crate::commands::database::Database;
 use crate::commands::error::{Answer, CommandError, Ending};
 use crate::commands::site::Where;
-use crate::commands::stream;
+use crate::commands::{ask, out, stream};
 
 /// What `penstock erase` is told.
 #[derive(Debug, Args)]
@@ -50,10 +50,15 @@ pub(crate) struct EraseArgs {
     /// Write the tables of every month concerned anew, however large: nobody can write to them meanwhile
     #[arg(long)]
     rewrite: bool,
+    /// Do not ask (only a person at a terminal is asked)
+    #[arg(long)]
+    yes: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
+
+const QUESTION: &str = "Erase everything of this person for good? See first what that is with --dry-run.";
 
 /// Up to this size a month's table is written anew in passing: a few seconds.
 const SMALL: u64 = 256 * 1024 * 1024;
@@ -68,6 +73,10 @@ const RECORDS: [&str; 4] = [CANONICAL, UNIQUE, DUPLICATES, DLQ];
 pub(crate) async fn run(args: EraseArgs) -> Answer {
     let person = Person::of(&args.address)?;
     let site = args.place.site()?;
+    if !args.dry_run && !args.yes && ask::is_anybody_there() && !ask::agreed(QUESTION)? {
+        out::line("nothing was erased");
+        return Ok(Ending::Finding);
+    }
     let stores = Stores::open(&site).await?;
     let database = Database::connect(&site).await?;
     let erasure = Erase { stores: &stores, database, person: &person, args: &args };

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use form_urlencoded::byte_serialize;
 use memchr::memmem;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proto::CanonicalMessage;
 use serde_json::Value;
 
@@ -66,7 +66,7 @@ impl Person {
     pub(crate) fn is_mentioned_in(&self, bytes: &[u8]) -> bool {
         let bytes = bytes.to_ascii_lowercase();
         self.addresses.iter().any(|address| {
-            let encoded = utf8_percent_encode(address, NON_ALPHANUMERIC).to_string().to_lowercase();
+            let encoded = byte_serialize(address.as_bytes()).collect::<String>().to_lowercase();
             let digits = address.strip_prefix('+').unwrap_or(address);
             [address.as_str(), &encoded, digits].iter().any(|text| stands_alone(&bytes, text.as_bytes()))
         })
