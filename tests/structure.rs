@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "structure/containers.rs"]
+mod containers;
+
 /// Every arrow there is. Another one is a decision: it needs a page in `docs/decisions`, not only a line here.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("proto", &[]),

@@ -24,10 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
-use http::{Request, Response, StatusCode, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, RETRY_AFTER};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -337,6 +337,7 @@ async fn converse<S, H, F>(
     let (watched, told, shared) = (Arc::clone(&activity), phases.clone(), Arc::clone(&server));
     let service = service_fn(move |request: Request<Incoming>| {
         let (version, told) = (request.version(), told.clone());
+        let only_head = version == Version::HTTP_2 && request.method() == Method::HEAD;
         let in_hand = InHand::begin(&watched, version);
         // HTTP/1 has one in hand at most, which is the connection's.
         let room = (version == Version::HTTP_2).then(|| shared.room.enter(address.ip()));
@@ -350,6 +351,9 @@ async fn converse<S, H, F>(
                 Err(no_room) => no_room,
             };
             drop(room);
+            if only_head {
+                leave_out_body(&mut response);
+            }
             if version < Version::HTTP_2 && *told.borrow() != Phase::Serving {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -392,6 +396,15 @@ async fn converse<S, H, F>(
         }
     }
     drop(place);
+}
+
+/// What answers HEAD has no body (RFC 9110, 9.3.2). Over HTTP/1 hyper leaves it out; over HTTP/2 it sends what it is given,
+/// and clients reset the stream.
+fn leave_out_body(response: &mut Response<Full<Bytes>>) {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = Full::default();
 }
 
 fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {

@@ -32,21 +32,20 @@ impl Up {
         let folder = folder();
         let path = folder.path().to_owned();
         open_to_the_database(&path);
-        let mut command = Command::new(binary::penstock());
-        command.arg("up").args(more).arg("--data-dir").arg(path.join("data")).current_dir(&path);
-        match config {
-            Some(text) => {
-                std::fs::write(path.join("penstock.toml"), text).expect("the configuration is written");
-                command.arg("--config").arg(path.join("penstock.toml"));
-            }
-            None => {
-                command.arg("--infra-only");
-            }
+        if let Some(text) = config {
+            std::fs::write(path.join("penstock.toml"), text).expect("the configuration is written");
         }
-        let child = Child::start("penstock up", &mut command, &path.join("up.log"), Signal::SIGTERM);
+        let child = launch(&path, more);
         let mut up = Self { child, folder: Some(folder), path };
         up.wait().await;
         up
+    }
+
+    /// Ends it, and starts one on the same folder.
+    pub async fn restart(&mut self) {
+        self.child.stop(STOP).await;
+        self.child = launch(&self.path, &[]);
+        self.wait().await;
     }
 
     async fn wait(&mut self) {
@@ -99,6 +98,19 @@ impl Drop for Up {
             println!("the logs are kept in {}", folder.keep().display());
         }
     }
+}
+
+/// `penstock up` on a folder: with the configuration that is in it, or the servers only.
+fn launch(path: &Path, more: &[&str]) -> Child {
+    let mut command = Command::new(binary::penstock());
+    command.arg("up").args(more).arg("--data-dir").arg(path.join("data")).current_dir(path);
+    let config = path.join("penstock.toml");
+    if config.exists() {
+        command.arg("--config").arg(config);
+    } else {
+        command.arg("--infra-only");
+    }
+    Child::start("penstock up", &mut command, &path.join("up.log"), Signal::SIGTERM)
 }
 
 /// A folder of this test process, which a later one removes where this one cannot.

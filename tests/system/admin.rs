@@ -1,7 +1,8 @@
-//! What operators and Prometheus see: health and metrics.
+//! What operators and Prometheus see, and nobody else: health and metrics.
 
 use std::time::Duration;
 
+use http::Method;
 use tests::config::STANDARD;
 use tests::eventually::ensure;
 use tests::sign::standard_request;
@@ -10,13 +11,14 @@ use tests::{Request, Role, eventually};
 use crate::shared;
 
 const SOON: Duration = Duration::from_secs(30);
+const PAGES: [&str; 6] = ["/livez", "/readyz", "/health", "/metrics", "/version", "/openapi.json"];
 
 #[tokio::test]
 async fn each_role_tells_how_it_is() {
     let pipeline = shared::pipeline().await;
     for role in Role::ALL {
         let url = pipeline.admin_url(role);
-        for path in ["/livez", "/readyz", "/health", "/metrics", "/version", "/openapi.json"] {
+        for path in PAGES {
             let answer = Request::get(path).send(&url).await.unwrap();
             assert_eq!(answer.status, 200, "{} {path}: {answer}", role.name());
         }
@@ -25,6 +27,78 @@ async fn each_role_tells_how_it_is() {
         let document = Request::get("/openapi.json").send(&url).await.unwrap().json();
         assert!(document["paths"]["/v1/{channel}/{source}"]["post"].is_object(), "{}", role.name());
         assert_eq!(Request::get("/nothing").send(&url).await.unwrap().status, 404);
+    }
+}
+
+/// Every method that HTTP has for a path, and one that it has not.
+fn methods() -> Vec<Method> {
+    let named = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"];
+    named.iter().map(|name| Method::from_bytes(name.as_bytes()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_public_port_has_nothing_of_what_the_admin_port_tells() {
+    let pipeline = shared::pipeline().await;
+    let admin = pipeline.admin_url(Role::Gateway);
+    let admin_host = admin.trim_start_matches("http://").to_owned();
+    let mut told = Vec::new();
+    for page in PAGES {
+        let body = Request::get(page).send(&admin).await.unwrap().text();
+        // Of what changes from one moment to the next, what does not.
+        told.push(body.split_whitespace().take(4).collect::<Vec<_>>().join(" "));
+        told.push(body.chars().take(12).collect());
+    }
+    for page in PAGES {
+        let name = page.trim_start_matches('/');
+        let encoded = format!("/%{:02x}{}", name.as_bytes()[0], &name[1..]);
+        let paths = [
+            page.to_owned(),
+            format!("{page}/"),
+            format!("/{page}"),
+            format!("{page}?a=b"),
+            format!("/v1/..{page}"),
+            format!("/v1/webhook/any-json/../../..{page}"),
+            format!("/v1/webhook/any-json{page}"),
+            page.to_uppercase(),
+            encoded,
+        ];
+        for path in &paths {
+            for method in methods() {
+                for http2 in [false, true] {
+                    let request = Request::new(method.clone(), path.as_str()).header("Host", &admin_host);
+                    let request = if http2 { request.over_http2() } else { request };
+                    let answer = pipeline.post(&request).await;
+                    assert!([400, 404, 405].contains(&answer.status), "{method} {path}: {answer}");
+                    let body = answer.text();
+                    assert!(!told.iter().any(|told| body.contains(told.as_str())), "{method} {path}: {answer}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_admin_port_changes_nothing_whatever_it_is_sent() {
+    let pipeline = shared::pipeline().await;
+    for role in Role::ALL {
+        let url = pipeline.admin_url(role);
+        for page in PAGES {
+            for (method, http2) in methods().into_iter().flat_map(|method| [(method.clone(), false), (method, true)]) {
+                let request = Request::new(method.clone(), page);
+                let request = if http2 { request.over_http2() } else { request };
+                let answer = request.send(&url).await.unwrap();
+                if [Method::GET, Method::HEAD].contains(&method) {
+                    assert_eq!(answer.status, 200, "{} {method} {page}: {answer}", role.name());
+                    assert_eq!(answer.text().is_empty(), method == Method::HEAD, "{} {method} {page}", role.name());
+                } else {
+                    assert_eq!(answer.status, 405, "{} {method} {page}: {answer}", role.name());
+                    assert_eq!(answer.header("allow"), Some("GET, HEAD"), "{} {method} {page}", role.name());
+                }
+            }
+        }
+        // Nor is it a second gateway.
+        let message = Request::json("/v1/webhook/any-json", r#"{"message": "by the back door"}"#);
+        assert_eq!(message.send(&url).await.unwrap().status, 404, "{}", role.name());
     }
 }
 

@@ -79,6 +79,34 @@ async fn a_file_that_is_no_toml_or_not_there_is_exit_code_64() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/penstock.toml"));
 }
 
+/// With the secrets that its script makes, in the place of those of the machine that it is for.
+#[test]
+fn what_is_shipped_for_containers_and_for_kubernetes_can_be_used() {
+    let deploy = binary::root().join("deploy");
+    let database = "db.example.com:5432/penstock?sslmode=verify-full";
+    for (file, mounted, arguments) in [
+        ("config/penstock.toml", "/run/secrets", [].as_slice()),
+        ("config/penstock.toml", "/run/secrets", &["--cluster"]),
+        ("kubernetes/penstock.toml", "/run/penstock", &["--kubernetes", database]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut script = Command::new(deploy.join("make-secrets.sh"));
+        let made = script.args(arguments).env("PENSTOCK_SECRETS", folder.path()).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        std::fs::copy(folder.path().join("nats-url-admin"), folder.path().join("nats-url")).unwrap();
+        let text = std::fs::read_to_string(deploy.join(file)).unwrap();
+        assert!(text.contains(mounted), "{file}");
+        let config = folder.path().join("penstock.toml");
+        std::fs::write(&config, text.replace(mounted, folder.path().to_str().unwrap())).unwrap();
+        let checked =
+            Command::new(binary::penstock()).args(["check", "--json", "--config"]).arg(&config).output().unwrap();
+        assert!(checked.status.success(), "{file}: {}", String::from_utf8_lossy(&checked.stderr));
+        let told: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+        assert_eq!(told["only_for_up"], serde_json::json!([]), "{file}: what a deployment needs is there");
+        assert_eq!(told["sources"].as_array().unwrap().len(), 2, "{file}");
+    }
+}
+
 #[tokio::test]
 async fn a_secret_that_is_not_there_is_named_and_one_that_is_there_is_not_shown() {
     let source = "name = \"a\"\nchannel = \"webhook\"\nprovider = \"standard\"\n\

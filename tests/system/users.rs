@@ -1,5 +1,6 @@
-//! Each role has a NATS user that may do what its work needs and nothing else: so a role that is broken into cannot read,
-//! forge or delete what is another's. What it may do is tried by every test that runs a role; this is the other half.
+//! Each role has a NATS user that may do what its work needs and nothing else, and the persister such a user in PostgreSQL:
+//! so a role that is broken into cannot read, forge or delete what is another's. What it may do is tried by every test that
+//! runs a role; this is the other half. Of PostgreSQL, `persister/tests/database/rights.rs` is.
 //!
 //! A server tells a client that breaks a rule, and answers nothing. So "refused" is read from the words that the server
 //! sends to this very connection, and never from silence; and each connection also does something that it may, and is
@@ -9,7 +10,10 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
 use serde_json::Value;
-use tests::{Pipeline, config};
+use tests::database::Database;
+use tests::eventually::ensure;
+use tests::up::Up;
+use tests::{Pipeline, Request, config, eventually};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
@@ -250,5 +254,32 @@ async fn a_role_may_do_nothing_but_its_own_work() {
     // Nothing of all this did anything.
     for stream in STREAMS {
         assert_eq!(pipeline.broker.stream(stream).await["state"]["messages"], 0, "{stream}");
+    }
+}
+
+#[tokio::test]
+async fn up_gives_the_persister_a_user_of_its_own_and_makes_it_where_an_earlier_version_had_none() {
+    let mut up = Up::start(Some(&config::with_sources([config::source("webhook", "none", "any", "")])), &[]).await;
+    for (n, life) in ["new", "made before there were users"].into_iter().enumerate() {
+        let run = up.run().unwrap();
+        let database = Database::new(&run.postgres_url);
+        let message = Request::json("/v1/webhook/any", format!(r#"{{"message": "{life}"}}"#));
+        message.send(&run.gateway_url.unwrap()).await.unwrap().accepted();
+        eventually(SOON, "the row is there", async || {
+            let rows = database.rows("messages", "any").await.len();
+            ensure(rows == n + 1, || format!("{life}: {rows} rows"))
+        })
+        .await;
+        let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'penstock-persister'";
+        assert!(database.number(&format!("{connections} AND usename = 'persister'")).await > 0, "{life}");
+        assert_eq!(database.number(&format!("{connections} AND usename <> 'persister'")).await, 0, "{life}");
+        // Who looks from outside can do everything.
+        database.execute("CREATE TABLE of_a_test (n int)").await;
+        database.execute("DROP TABLE of_a_test").await;
+        if n == 0 {
+            database.execute("DROP OWNED BY penstock_writer, penstock_reader, persister").await;
+            database.execute("DROP ROLE persister, penstock_writer, penstock_reader").await;
+            up.restart().await;
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::process::Command;
 
 use super::account::Account;
@@ -18,6 +18,21 @@ use super::{console::Console, files, pid_file};
 
 /// The superuser of the private server, and the database that Penstock uses.
 const NAME: &str = "penstock";
+/// Whom the persister signs in as.
+const PERSISTER: &str = "persister";
+/// The roles that `persister/src/sql/grants.sql` gives rights to, and the persister's user, who has those of one of them.
+const USERS: &str = "DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'penstock_writer') THEN
+        CREATE ROLE penstock_writer NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'penstock_reader') THEN
+        CREATE ROLE penstock_reader NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'persister') THEN
+        CREATE ROLE persister LOGIN IN ROLE penstock_writer;
+    END IF;
+END $$";
 const INITDB_LIMIT: Duration = Duration::from_mins(3);
 const ATTEMPT: Duration = Duration::from_secs(3);
 
@@ -52,8 +67,8 @@ pub(crate) enum PostgresError {
         #[source]
         source: io::Error,
     },
-    /// The database could not be created in a running server.
-    #[error("the database `{NAME}` could not be created")]
+    /// The database or its users could not be created in a running server.
+    #[error("the database `{NAME}` and its users could not be created")]
     Database(#[source] sqlx::Error),
 }
 
@@ -68,6 +83,8 @@ pub(crate) struct PostgresServer {
     pub(crate) account: Option<Account>,
     pub(crate) port: u16,
     pub(crate) password: String,
+    /// Another one in each life of `up`: the user is given it before anybody signs in with it.
+    pub(crate) persister_password: String,
 }
 
 impl std::fmt::Debug for PostgresServer {
@@ -153,36 +170,51 @@ impl PostgresServer {
         command
     }
 
-    /// With credentials, for the database that Penstock uses.
+    /// With credentials, for the database that Penstock uses, as who owns it.
     pub(crate) fn url(&self) -> String {
-        self.url_of(NAME)
+        self.url_of(NAME, &self.password, NAME)
     }
 
-    fn url_of(&self, database: &str) -> String {
-        format!("postgres://{NAME}:{}@127.0.0.1:{}/{database}?sslmode=disable", self.password, self.port)
+    /// The same, as who may only do the persister's work.
+    pub(crate) fn persister_url(&self) -> String {
+        self.url_of(PERSISTER, &self.persister_password, NAME)
+    }
+
+    fn url_of(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&self.url_of(NAME, &self.password, "postgres")).await
     }
 
     /// Whether a connection works. Only our server knows the password, so another one on this port is not taken for it.
     pub(crate) async fn ready(&self) -> bool {
-        let attempt = PgConnection::connect(&self.url_of("postgres").clone());
-        match tokio::time::timeout(ATTEMPT, attempt).await {
+        match tokio::time::timeout(ATTEMPT, self.connect()).await {
             Ok(Ok(connection)) => connection.close().await.is_ok(),
             _ => false,
         }
     }
 
-    /// Creates the database in a running server, where it is missing.
+    /// Creates the database and its users in a running server, where they are missing.
     pub(crate) async fn create_database(&self) -> Result<(), PostgresError> {
-        let mut connection = PgConnection::connect(&self.url_of("postgres")).await.map_err(PostgresError::Database)?;
+        let mut connection = self.connect().await.map_err(PostgresError::Database)?;
+        self.create_in(&mut connection).await.map_err(PostgresError::Database)?;
+        connection.close().await.map_err(PostgresError::Database)
+    }
+
+    async fn create_in(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let found: Option<i32> = sqlx::query_scalar("select 1 from pg_database where datname = $1")
             .bind(NAME)
-            .fetch_optional(&mut connection)
-            .await
-            .map_err(PostgresError::Database)?;
+            .fetch_optional(&mut *connection)
+            .await?;
         if found.is_none() {
-            sqlx::query("create database penstock").execute(&mut connection).await.map_err(PostgresError::Database)?;
+            sqlx::query("create database penstock").execute(&mut *connection).await?;
         }
-        connection.close().await.map_err(PostgresError::Database)
+        sqlx::raw_sql(USERS).execute(&mut *connection).await?;
+        // Letters and digits, by whoever drew it (`up::secrets`).
+        let password = format!("ALTER ROLE {PERSISTER} PASSWORD '{}'", self.persister_password);
+        sqlx::raw_sql(AssertSqlSafe(password)).execute(connection).await.map(drop)
     }
 }
 
@@ -203,6 +235,7 @@ mod tests {
             account: None,
             port: 5432,
             password: "secret".into(),
+            persister_password: "secret-too".into(),
         }
     }
 

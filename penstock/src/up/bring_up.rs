@@ -186,9 +186,14 @@ impl Up {
             overrides.remove("PENSTOCK__POSTGRES__URL");
         }
         for (program, _) in self.supervisor.running() {
-            if let Program::Nats(server) = program {
-                overrides.insert("PENSTOCK__NATS__URL".to_owned(), server.url(role.user()));
-            }
+            let (key, url) = match program {
+                Program::Nats(server) => ("PENSTOCK__NATS__URL", server.url(role.user())),
+                Program::Postgres(server) if role == Role::Persister => {
+                    ("PENSTOCK__POSTGRES__URL", server.persister_url())
+                }
+                _ => continue,
+            };
+            overrides.insert(key.to_owned(), url);
         }
         overrides
     }

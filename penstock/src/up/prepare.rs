@@ -6,7 +6,7 @@ use super::children;
 use super::data_dir::DataDir;
 use super::error::UpError;
 use super::kind::Kind;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, password};
 use crate::servers::account;
 use crate::servers::console::Console;
 use crate::servers::nats::{self, NatsServer};
@@ -88,6 +88,7 @@ pub(crate) async fn postgres(
         account,
         port: Ports::default().free().map_err(ServerError::Port)?,
         password: secrets.postgres.clone(),
+        persister_password: password(),
     };
     server.prepare(console).await?;
     Ok((server, place.elsewhere.then_some(place.folder)))
