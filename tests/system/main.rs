@@ -36,6 +36,7 @@ mod providers;
 mod reload;
 mod replay;
 mod sendgrid_mailgun;
+mod servers_over_tls;
 mod shutdown;
 mod sns;
 mod statuses;
