@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use tests::config::STANDARD;
 use tests::eventually::ensure;
 use tests::sign::standard_request;
@@ -10,13 +11,15 @@ use tests::{Request, Role, eventually};
 use crate::shared;
 
 const SOON: Duration = Duration::from_secs(30);
+/// Of every role's admin address.
+const PAGES: [&str; 6] = ["/livez", "/readyz", "/health", "/metrics", "/version", "/openapi.json"];
 
 #[tokio::test]
 async fn each_role_tells_how_it_is() {
     let pipeline = shared::pipeline().await;
     for role in Role::ALL {
         let url = pipeline.admin_url(role);
-        for path in ["/livez", "/readyz", "/health", "/metrics", "/version", "/openapi.json"] {
+        for path in PAGES {
             let answer = Request::get(path).send(&url).await.unwrap();
             assert_eq!(answer.status, 200, "{} {path}: {answer}", role.name());
         }
@@ -119,10 +122,42 @@ async fn strangers_make_no_new_series() {
     for n in 1..20 {
         knock(n).await;
     }
-    let metrics = pipeline.scrape(Role::Gateway).await;
-    let strange = |value: &&str| value.to_lowercase().contains("canary") || value.contains("nobody");
-    for label in ["channel", "source", "method", "path", "outcome"] {
-        let values = metrics.values_of(label);
-        assert!(!values.iter().any(strange), "{label}: {values:?}");
+    let metrics = Request::get("/metrics").send(&pipeline.admin_url(Role::Gateway)).await.unwrap().text();
+    let strange = |line: &&str| line.to_lowercase().contains("canary") || line.contains("nobody-");
+    assert_eq!(metrics.lines().find(strange), None);
+    assert!(metrics.contains("any-json"), "a source that is configured has its series");
+}
+
+#[tokio::test]
+async fn the_public_address_shows_no_page_of_the_admin_address_and_that_one_changes_nothing() {
+    let pipeline = shared::pipeline().await;
+    let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
+    let methods = methods.map(|name| Method::from_bytes(name.as_bytes()).unwrap());
+    let elsewhere =
+        ["/", "/debug/pprof/", "/admin", "/healthz", "/reload", "/v1", "/v1/", "/v1/webhook", "/server-status"];
+    for method in &methods {
+        for path in PAGES.iter().chain(&elsewhere) {
+            let answer = pipeline.post(&Request::new(method.clone(), *path)).await;
+            assert_eq!(answer.status, 404, "{method} {path}: {answer}");
+        }
+    }
+    for role in Role::ALL {
+        for method in methods.iter().filter(|method| !matches!(**method, Method::GET | Method::HEAD)) {
+            for path in PAGES {
+                let answer = Request::new(method.clone(), path).send(&pipeline.admin_url(role)).await.unwrap();
+                assert_eq!(answer.status, 405, "{} {method} {path}: {answer}", role.name());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_role_leaves_a_core_dump() {
+    let pipeline = shared::pipeline().await;
+    for role in Role::ALL {
+        let limits =
+            std::fs::read_to_string(format!("/proc/{}/limits", pipeline.run().pids.roles.of(role)[0])).unwrap();
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"], "{}", role.name());
     }
 }
