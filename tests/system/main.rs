@@ -19,6 +19,7 @@ mod duplicates;
 mod files;
 mod fleet;
 mod groups;
+mod headers;
 mod held;
 mod hostile_heads;
 mod hostile_http;
