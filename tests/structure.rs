@@ -4,6 +4,8 @@
 
 #[path = "structure/supply_chain.rs"]
 mod supply_chain;
+#[path = "structure/threats.rs"]
+mod threats;
 
 use std::collections::BTreeSet;
 use std::fs;

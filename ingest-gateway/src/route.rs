@@ -106,6 +106,22 @@ mod tests {
         }
     }
 
+    /// What means something in a subject of NATS, in the protocol that it is sent by, or in a path of a file.
+    #[test]
+    fn no_character_that_could_make_another_subject_is_part_of_a_source() {
+        let table = table();
+        for piece in
+            [".", "*", ">", " ", "\t", "\r", "\n", "\r\n", "\0", "%2e", "%2E", "%00", "%0d%0a", "$", "..", "\u{e9}"]
+        {
+            for name in
+                [format!("contact{piece}"), format!("{piece}contact"), format!("con{piece}tact"), piece.to_owned()]
+            {
+                assert!(source(&table, &format!("/v1/form/{name}")).is_none(), "{name:?}");
+                assert!(source(&table, &format!("/v1/{name}/contact")).is_none(), "{name:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_head_that_a_proxy_could_read_otherwise_is_refused() {
         let refused = |lines: &[(&'static str, &'static str)]| {

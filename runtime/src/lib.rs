@@ -4,7 +4,8 @@
 //! [`admin`], [`signals`] and [`tasks`] are its parts. [`nats`], [`topology`], [`provision`], [`stream_info`] and [`stream_watch`] are
 //! the broker; [`publish`], [`group_commit`],
 //! [`bodies`] and [`counters`] go out to it; [`feed`], [`delivery`] and [`worker`] come in from it; [`trim`]
-//! and [`backlog`] keep watch over it. [`objects`] are files, beside all that, and [`open_files`] how many may be open.
+//! and [`backlog`] keep watch over it. [`objects`] are files, beside all that, [`open_files`] how many may be open, and
+//! [`core_dumps`] those that are never written.
 
 pub mod process;
 
@@ -38,6 +39,7 @@ pub mod backlog;
 pub mod trim;
 pub mod trimmer;
 
+pub mod core_dumps;
 pub mod objects;
 pub mod open_files;
 

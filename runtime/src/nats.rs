@@ -97,6 +97,7 @@ impl Nats {
         let has_neighbours = addresses.len() > 1;
         let client = ConnectOptions::with_auth_callback(move |_nonce| std::future::ready(Ok(auth_now(&url))))
             .name(format!("penstock-{role}"))
+            .require_tls(over_tls(&addresses))
             .custom_inbox_prefix(format!("_INBOX_{role}"))
             .ping_interval(PING_INTERVAL)
             .connection_timeout(CONNECT_TIMEOUT)
@@ -255,14 +256,21 @@ fn auth_of(addresses: &[ServerAddr]) -> Auth {
     auth
 }
 
+/// Whether no connection may be made without TLS. The library asks this of each address by itself, and those that a
+/// server tells of its cluster have no scheme: whoever stands at one of them would be shown the password in the clear.
+fn over_tls(addresses: &[ServerAddr]) -> bool {
+    addresses.iter().any(ServerAddr::tls_required)
+}
+
 /// The options for a connection that is made once, with the credentials in these addresses.
 pub fn sign_in(addresses: &[ServerAddr]) -> ConnectOptions {
     let auth = auth_of(addresses);
-    match (auth.username, auth.password, auth.token) {
+    let options = match (auth.username, auth.password, auth.token) {
         (Some(user), Some(password), _) => ConnectOptions::with_user_and_password(user, password),
         (_, _, Some(token)) => ConnectOptions::with_token(token),
         _ => ConnectOptions::new(),
-    }
+    };
+    options.require_tls(over_tls(addresses))
 }
 
 fn tell(health: &Dependency, disconnects: &Counter, event: &Event) {

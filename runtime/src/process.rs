@@ -27,7 +27,7 @@ use crate::http_server::{ServerLimits, listen, serve};
 use crate::signals::Signals;
 use crate::tasks::{Outcome, Tasks};
 use crate::telemetry::{Metrics, install_logs};
-use crate::{kill_point, panics};
+use crate::{core_dumps, kill_point, panics};
 
 /// The configuration is wrong (`EX_CONFIG` is 78; 64 is what the documents promise).
 pub const EXIT_CONFIG: u8 = 64;
@@ -165,6 +165,7 @@ pub fn run(role: Role, config_file: Option<PathBuf>) -> ExitCode {
         return refuse(EXIT_CONFIG, &Chain(&error).to_string());
     }
     panics::log();
+    core_dumps::forbid();
     let metrics = match Metrics::install() {
         Ok(metrics) => metrics,
         Err(error) => return refuse(EXIT_UNAVAILABLE, &Chain(&error).to_string()),

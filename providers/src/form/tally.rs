@@ -57,12 +57,12 @@ fn submission(event: &Map<String, Value>) -> Result<Option<Submission>, BadReaso
 /// A question that was not answered has the value `null`, and stays so.
 fn answer(field: &Map<String, Value>) -> Answer {
     let kind = field.get("type").and_then(Value::as_str).unwrap_or_default();
-    let given = field.get("value").unwrap_or(&Value::Null);
-    let files = files(kind, given).unwrap_or_default();
-    let value = if files.is_empty() { resolve(given, &texts(field)) } else { files.iter().map(shown).collect() };
+    let written = field.get("value").unwrap_or(&Value::Null);
+    let files = files(kind, written).unwrap_or_default();
+    let value = if files.is_empty() { resolve(written, &texts(field)) } else { files.iter().map(shown).collect() };
     let is_kept = |name: &str| match name {
         "label" | "options" | "rows" | "columns" => false,
-        "value" => *given != value,
+        "value" => *written != value,
         _ => true,
     };
     let rest = field.iter().filter(|(name, _)| is_kept(name));

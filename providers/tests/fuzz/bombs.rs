@@ -101,9 +101,12 @@ fn what_is_packed_a_thousand_times_smaller_is_unpacked_no_further_than_is_taken(
 fn a_form_of_a_hundred_thousand_parts_is_refused_whole() {
     let part = |number: usize| format!("--b\r\nContent-Disposition: form-data; name=\"f{number}\"\r\n\r\nx\r\n");
     let parts: String = (0..100_000).map(part).collect();
-    let request = Owned::post("multipart/form-data; boundary=b", format!("{parts}--b--\r\n"));
-    for adapter in takers(&request).filter(|adapter| adapter.channel() == Channel::Form) {
-        assert_eq!(end(adapter, &request), End::Bad(BadReason::TooMany), "{adapter:?}");
+    let empty = "--b\r\nContent-Disposition: form-data; name=\"\"\r\n\r\n\r\n".repeat(100_000);
+    for parts in [parts, empty] {
+        let request = Owned::post("multipart/form-data; boundary=b", format!("{parts}--b--\r\n"));
+        for adapter in takers(&request).filter(|adapter| adapter.channel() == Channel::Form) {
+            assert_eq!(end(adapter, &request), End::Bad(BadReason::TooMany), "{adapter:?}");
+        }
     }
     let fields = Owned::post("application/x-www-form-urlencoded", "a=1&".repeat(1_000_000));
     assert_eq!(end(find(Channel::Form, "generic"), &fields), End::Bad(BadReason::TooMany));

@@ -6,7 +6,7 @@ use super::*;
 fn all_problems_are_told_at_once_and_by_line() {
     let text = "[dedup]\nwindw = \"8d\"\n[gateway.limits.address]\nburst = \"x\"\n[log]\nlevel = 7\n";
     let error = Config::parse(text, "penstock.toml", &no_env()).unwrap_err().to_string();
-    let expected = r#"penstock.toml: nats.url: missing; expected a URL that begins with nats:// or tls:// or ws:// or wss://, or { env = ".." }, { file = ".." } or { value = ".." }
+    let expected = r#"penstock.toml: nats.url: missing; expected a URL that begins with nats:// or tls://, or { env = ".." }, { file = ".." } or { value = ".." }
 penstock.toml: postgres.url: missing; expected a URL that begins with postgres:// or postgresql://, or { env = ".." }, { file = ".." } or { value = ".." }
 penstock.toml:1:1: dedup.hash_key: missing; expected { env = ".." }, { file = ".." } or { value = ".." }
 penstock.toml:2:1: dedup.windw: unknown setting; did you mean window?
