@@ -35,6 +35,7 @@ mod pressure;
 mod providers;
 mod reload;
 mod replay;
+mod retention;
 mod sendgrid_mailgun;
 mod shutdown;
 mod sns;
