@@ -9,14 +9,18 @@ use runtime::config::Retention;
 use runtime::error_chain::Chain;
 use runtime::nats::Nats;
 use runtime::objects::Objects;
+use runtime::process::Loaded;
 use runtime::stream_info::Reach;
 use runtime::tasks::Outcome;
 use runtime::topology::{CANONICAL, DLQ, DUPLICATES, HELD, RAW, REPLAY, UNIQUE};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::expiry::Expired;
 use crate::metrics::Metrics;
+use crate::retention::kept::{Kept, before};
+use crate::retention::rows::Sweeper;
 use crate::store::Store;
 
 /// How often to look.
@@ -25,39 +29,57 @@ const EVERY: Duration = Duration::from_mins(1);
 const BLOCKS: u32 = 2000;
 /// How long to go through each of the two tables, of every minute.
 const SWEEPING: Duration = Duration::from_secs(5);
+/// How long to delete rows that go before their month, of every minute.
+const DELETING: Duration = Duration::from_secs(10);
 /// Months dropped at a time: each takes a lock on its table.
 const MONTHS: usize = 2;
 /// Files deleted at a time.
 const FILES: usize = 10_000;
 /// Every stream that can hold a record still to be judged, or a request that can be read again.
-const RECORDS: [&str; 7] = [RAW, HELD, REPLAY, CANONICAL, UNIQUE, DUPLICATES, DLQ];
+pub(crate) const RECORDS: [&str; 7] = [RAW, HELD, REPLAY, CANONICAL, UNIQUE, DUPLICATES, DLQ];
 
-/// Looks after the tables until shutdown.
+/// Looks after the tables until shutdown. `streams` is how long streams keep what is in them: that is read at start, and
+/// how long rows are kept with every reload, which is followed by a look at once.
 pub async fn run(
     nats: Nats,
     store: Arc<Store>,
-    retention: Retention,
+    mut loaded: watch::Receiver<Arc<Loaded>>,
+    streams: Retention,
     objects: Option<Objects>,
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) -> Outcome {
+    let mut sweeper = Sweeper::default();
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             _ = tick.tick() => {}
+            changed = loaded.changed() => changed?,
         }
-        match nats.reach(&RECORDS).await {
-            Ok(reach) => {
-                look_after(&store, reach, &retention, &metrics).await;
-                if let (Some(objects), Some(age)) = (&objects, retention.messages) {
-                    clear_files(&store, objects, before(reach.now, age), &metrics).await;
+        let (retention, kept) = {
+            let config = &loaded.borrow_and_update().config;
+            (in_force(&streams, &config.retention), Kept::of(config))
+        };
+        let look = async {
+            match nats.reach(&RECORDS).await {
+                Ok(reach) => {
+                    look_after(&store, reach, &retention, &metrics).await;
+                    let late = nothing_comes_before(reach.oldest, &retention);
+                    done("delete old rows", sweeper.sweep(&store, &kept, reach, late, DELETING, &metrics).await);
+                    if let (Some(objects), Some(age)) = (&objects, retention.messages) {
+                        clear_files(&store, objects, before(reach.now, age), &metrics).await;
+                    }
+                }
+                Err(error) => {
+                    warn!(error = %Chain(&error), "could not ask for the broker's time; nothing is cleared away");
                 }
             }
-            Err(error) => {
-                warn!(error = %Chain(&error), "could not ask for the broker's time; nothing is cleared away");
-            }
+        };
+        // Each statement is whole by itself, so it may be cut off between any two.
+        if shutdown.run_until_cancelled(look).await.is_none() {
+            return Ok(());
         }
     }
 }
@@ -121,27 +143,53 @@ fn keys_before(oldest: i64, retention: &Retention) -> Option<Millis> {
     before(oldest, retention.raw.max(retention.held).max(retention.dlq))
 }
 
-fn before(moment: i64, age: Duration) -> Option<Millis> {
-    Millis::from_unix(moment.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+/// Before when nothing was received that can still come, where the oldest message of any stream was stored at `oldest`.
+///
+/// More careful than for keys: a record may have lain to the end in one stream and then in the next. What is decided by
+/// this is not worse for being late.
+pub(crate) fn nothing_comes_before(oldest: i64, streams: &Retention) -> Option<Millis> {
+    before(oldest, streams.raw.saturating_add(streams.held).saturating_add(streams.dlq))
+}
+
+/// How long what is kept: streams as it was at start, when their trimming began, and rows as it is now.
+fn in_force(streams: &Retention, now: &Retention) -> Retention {
+    Retention { raw: streams.raw, held: streams.held, dlq: streams.dlq, ..now.clone() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     const DAY: i64 = 86_400_000;
 
+    fn retention(raw: u64, held: u64, dlq: u64, messages: Option<u64>) -> Retention {
+        let days = |days: u64| Duration::from_hours(24 * days);
+        let [raw, held, dlq] = [raw, held, dlq].map(days);
+        Retention { raw, held, dlq, messages: messages.map(days), channels: BTreeMap::new() }
+    }
+
     #[test]
     fn a_key_outlives_the_longest_stay_of_a_record_that_may_repeat_it() {
-        let days = |days: u64| Duration::from_hours(24 * days);
-        let retention = Retention { raw: days(7), held: days(20), dlq: days(30), messages: None };
-        assert_eq!(keys_before(100 * DAY, &retention), Millis::from_unix(70 * DAY));
-        assert_eq!(keys_before(100 * DAY, &Retention { held: days(40), ..retention }), Millis::from_unix(60 * DAY));
+        assert_eq!(keys_before(100 * DAY, &retention(7, 20, 30, None)), Millis::from_unix(70 * DAY));
+        assert_eq!(keys_before(100 * DAY, &retention(7, 40, 30, None)), Millis::from_unix(60 * DAY));
+    }
+
+    #[test]
+    fn nothing_is_older_than_a_record_that_has_lain_in_one_stream_after_the_other() {
+        assert_eq!(nothing_comes_before(100 * DAY, &retention(7, 20, 30, None)), Millis::from_unix(43 * DAY));
+    }
+
+    #[test]
+    fn a_reload_changes_how_long_rows_are_kept_and_not_what_streams_are_known_to_hold() {
+        let start = retention(7, 20, 30, None);
+        assert_eq!(in_force(&start, &retention(1, 1, 7, Some(60))), retention(7, 20, 30, Some(60)));
     }
 
     #[test]
     fn a_time_that_cannot_be_read_clears_nothing_away() {
-        let retention = Retention { raw: EVERY, held: EVERY, dlq: EVERY, messages: Some(EVERY) };
+        let retention = retention(1, 1, 1, Some(1));
         assert_eq!(keys_before(i64::MIN, &retention), None);
+        assert_eq!(nothing_comes_before(i64::MIN, &retention), None);
     }
 }

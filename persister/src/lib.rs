@@ -6,7 +6,8 @@
 //! [`expiry`], `dead_letters`, [`lookup`] and [`schema`] look after the tables, which are in `migrations/`.
 //!
 //! [`stage`] moves batches of records through it, [`letters`] what the stages gave up on; [`audit`] looks whether every
-//! request has its endings; [`erasure`] takes somebody out of the tables; [`housekeeping`] clears away; [`pulse`] asks whether the database answers; [`role`] wires it
+//! request has its endings; [`erasure`] takes somebody out of the tables; [`housekeeping`] clears away, with [`retention`]
+//! for what goes before its month; [`pulse`] asks whether the database answers; [`role`] wires it
 //! all together.
 //!
 //! What a reader would get wrong: the broker's claim is not what makes rows unique, the lock of the key in
@@ -37,6 +38,7 @@ pub mod housekeeping;
 pub mod letters;
 pub mod metrics;
 pub mod pulse;
+pub mod retention;
 pub mod role;
 pub mod stage;
 

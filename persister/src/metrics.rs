@@ -21,6 +21,7 @@ const WAITS: &str = "penstock_persister_waits_total";
 const EXPIRED: &str = "penstock_persister_expired_keys_total";
 const MONTHS: &str = "penstock_persister_dropped_months_total";
 const DELETED_FILES: &str = "penstock_persister_deleted_files_total";
+const DELETED_ROWS: &str = "penstock_persister_deleted_rows_total";
 const AUDITED: &str = "penstock_audit_requests_total";
 const AUDIT_RUNNING: &str = "penstock_audit_running";
 const AUDIT_IN_FLIGHT: &str = "penstock_audit_in_flight_requests";
@@ -34,6 +35,9 @@ const OUTCOMES: [&str; 5] = ["stored", "duplicate", "updated", "redelivered", "d
 
 /// Why this stage gives up on a record.
 const REASONS: [&str; 6] = ["no_envelope", "no_body", "unreadable", "mismatch", "nul", "refused"];
+
+/// The tables that rows are deleted from before their month is dropped.
+const TABLES: [&str; 4] = ["messages", "message_statuses", "duplicates", "message_attachments"];
 
 type Sources = HashMap<(Channel, SourceName, &'static str), Counter>;
 
@@ -52,7 +56,7 @@ pub struct Metrics {
     pub expired: Counter,
     /// Months dropped.
     pub months: Counter,
-    /// Files of such months that were deleted.
+    /// Files that were deleted: of such months, or needed by no row any more.
     pub deleted_files: Counter,
 }
 
@@ -68,6 +72,13 @@ impl Metrics {
         describe_counter!(EXPIRED, "Deduplication keys that were cleared away after their window.");
         describe_counter!(MONTHS, "Partitions that were dropped because their retention was over.");
         describe_counter!(DELETED_FILES, "Files of messages that were deleted because their retention was over.");
+        describe_counter!(
+            DELETED_ROWS,
+            "Rows that were deleted because the retention of their source or channel was over."
+        );
+        for table in TABLES {
+            deleted_rows(table).increment(0);
+        }
         for reason in REASONS {
             dead_letters(reason).increment(0);
         }
@@ -110,6 +121,11 @@ impl Metrics {
     pub fn dead(&self, channel: Channel, source: &SourceName, reason: &'static str) {
         dead_letters(reason).increment(1);
         self.count(channel, source, "dead");
+    }
+
+    /// Counts rows that were deleted before their month.
+    pub fn deleted_rows(&self, table: &'static str, rows: u64) {
+        deleted_rows(table).increment(rows);
     }
 
     /// A source that is not configured (any more) is counted under `unknown`: labels are a closed set.
@@ -201,4 +217,8 @@ fn messages(channel: Channel, source: &str, outcome: &'static str) -> Counter {
 
 fn dead_letters(reason: &'static str) -> Counter {
     counter!(DEAD_LETTERS, "stage" => "persister", "reason" => reason)
+}
+
+fn deleted_rows(table: &'static str) -> Counter {
+    counter!(DELETED_ROWS, "table" => table)
 }

@@ -58,6 +58,10 @@ impl Month {
         format!("{:04}-{:02}-01", self.year, self.month)
     }
 
+    fn begins(self) -> String {
+        format!("{} 00:00:00+00", self.first_day())
+    }
+
     /// Reads `YYYY-MM`.
     fn parse(text: &str) -> Option<Self> {
         let (year, month) = text.split_once('-')?;
@@ -155,6 +159,33 @@ impl Needed {
     pub fn is_over(&self, month: &str) -> bool {
         Month::parse(month).is_some_and(|month| month < self.from && !self.present.contains(&month))
     }
+
+    /// Whether this month is there and ended before the cutoff.
+    pub fn is_settled(&self, month: &str) -> bool {
+        Month::parse(month).is_some_and(|month| month < self.from && self.present.contains(&month))
+    }
+}
+
+/// Those of these files of a month that no row of the month refers to. Of what is no month: none.
+pub(crate) async fn unreferenced(
+    pool: &PgPool,
+    month: &str,
+    files: &[blake3::Hash],
+) -> Result<Vec<blake3::Hash>, sqlx::Error> {
+    let Some(month) = Month::parse(month) else { return Ok(Vec::new()) };
+    let names: Vec<String> = files.iter().map(|hash| hash.to_hex().to_string()).collect();
+    let unreferenced: Vec<bool> = sqlx::query_scalar(
+        "SELECT NOT EXISTS (
+            SELECT FROM message_attachments a
+            WHERE a.blake3 = f.name AND a.received_at >= $2::text::timestamptz AND a.received_at < $3::text::timestamptz
+         ) FROM unnest($1::text[]) WITH ORDINALITY AS f (name, place) ORDER BY f.place",
+    )
+    .bind(names)
+    .bind(month.begins())
+    .bind(month.next().begins())
+    .fetch_all(pool)
+    .await?;
+    Ok(files.iter().zip(unreferenced).filter(|(_, unreferenced)| *unreferenced).map(|(file, _)| *file).collect())
 }
 
 /// The months of a table that are there.

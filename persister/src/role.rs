@@ -22,6 +22,7 @@ use crate::housekeeping;
 use crate::letters::Letters;
 use crate::metrics::Metrics;
 use crate::pulse;
+use crate::retention::files;
 use crate::schema::SchemaError;
 use crate::stage::Persister;
 use crate::store::{Store, StoreError};
@@ -111,11 +112,17 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     }
     context.tasks.spawn("pulse", pulse::run(Arc::clone(&store), database, context.shutdown.clone()));
     if config.persister.audit {
-        let kept = config.retention.messages;
-        let audit = audit::task::run(nats.clone(), Arc::clone(&store), kept, context.shutdown.clone());
+        let loaded = context.loaded.clone();
+        let audit = audit::task::run(nats.clone(), Arc::clone(&store), loaded, context.shutdown.clone());
         context.tasks.spawn("audit", audit);
     }
-    let housekeeping = housekeeping::run(nats, store, config.retention, objects, metrics, context.shutdown.clone());
+    let (loaded, streams) = (context.loaded.clone(), config.retention);
+    if let Some(objects) = objects.clone() {
+        let (nats, store, metrics) = (nats.clone(), Arc::clone(&store), Arc::clone(&metrics));
+        let (loaded, streams, shutdown) = (loaded.clone(), streams.clone(), context.shutdown.clone());
+        context.tasks.spawn("files", files::run(nats, store, objects, loaded, streams, metrics, shutdown));
+    }
+    let housekeeping = housekeeping::run(nats, store, loaded, streams, objects, metrics, context.shutdown.clone());
     context.tasks.spawn("housekeeping", housekeeping);
     Ok(context)
 }

@@ -309,6 +309,16 @@ impl Store {
         Needed::read(&self.pool, cutoff).await.map_err(StoreError::Expire)
     }
 
+    /// Those of these files of a month (`YYYY-MM`) that no row of the month refers to.
+    pub async fn unreferenced(&self, month: &str, files: &[blake3::Hash]) -> Result<Vec<blake3::Hash>, StoreError> {
+        partitions::unreferenced(&self.pool, month, files).await.map_err(StoreError::Expire)
+    }
+
+    /// The connections, for what is done to the tables beside records.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Deletes expired keys, `blocks` blocks of a table at a time, until its end or until `budget` is used up; each
     /// call goes on where the last one ended.
     pub async fn delete_expired_keys(

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
@@ -190,12 +191,35 @@ impl Objects {
         Ok(listed.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned)).collect())
     }
 
-    /// Deletes files of a month, at most `most`; says how many. Fewer than `most`: there are no more. What is not named as a
-    /// file is here is somebody else's, and stays.
-    pub async fn delete_month(&self, month: &str, most: usize) -> Result<u64, ObjectsError> {
-        let failed = |source| ObjectsError::Clear { month: month.to_owned(), source };
-        let files = self.store.list(Some(&Path::from(month))).map_ok(|file| file.location);
-        let names = files.try_filter(|path| std::future::ready(is_ours(path))).take(most).boxed();
+    /// The files of a month that were last stored before a moment (milliseconds since 1970), by the store's clock, in no
+    /// order. One that is stored again while they are read may be among them.
+    pub fn stored_before(&self, month: &str, moment: i64) -> BoxStream<'static, Result<blake3::Hash, ObjectsError>> {
+        let month = month.to_owned();
+        let listed = self.store.list(Some(&Path::from(month.as_str())));
+        let named = move |file: object_store::ObjectMeta| {
+            let hash = blake3::Hash::from_hex(file.location.filename()?).ok()?;
+            let name = ObjectName { month: month.clone(), hash };
+            (file.last_modified.timestamp_millis() < moment && path(&name) == file.location).then_some(name)
+        };
+        listed
+            .map_err(|source| ObjectsError::Clear { month: "*".into(), source })
+            .try_filter_map(move |file| std::future::ready(Ok(named(file).map(|name| name.hash))))
+            .boxed()
+    }
+
+    /// Deletes files of a month; says how many were there.
+    pub async fn delete(&self, month: &str, files: Vec<blake3::Hash>) -> Result<u64, ObjectsError> {
+        let month = month.to_owned();
+        let names = files.into_iter().map(|hash| path(&ObjectName { month: month.clone(), hash }));
+        let names: Vec<_> = names.map(Ok).collect();
+        self.delete_all(&month, futures::stream::iter(names).boxed()).await
+    }
+
+    async fn delete_all(
+        &self,
+        month: &str,
+        names: BoxStream<'static, object_store::Result<Path>>,
+    ) -> Result<u64, ObjectsError> {
         let mut deleted = self.store.delete_stream(names);
         let mut count = 0;
         while let Some(result) = deleted.next().await {
@@ -203,9 +227,18 @@ impl Objects {
                 Ok(_) => count += 1,
                 // Somebody else was faster.
                 Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(failed(error)),
+                Err(source) => return Err(ObjectsError::Clear { month: month.to_owned(), source }),
             }
         }
+        Ok(count)
+    }
+
+    /// Deletes files of a month, at most `most`; says how many. Fewer than `most`: there are no more. What is not named as a
+    /// file is here is somebody else's, and stays.
+    pub async fn delete_month(&self, month: &str, most: usize) -> Result<u64, ObjectsError> {
+        let files = self.store.list(Some(&Path::from(month))).map_ok(|file| file.location);
+        let names = files.try_filter(|path| std::future::ready(is_ours(path))).take(most).boxed();
+        let count = self.delete_all(month, names).await?;
         if let Some(folder) = self.folder.as_ref().filter(|_| count < most as u64) {
             remove_unfinished(&folder.join(month)).await;
         }

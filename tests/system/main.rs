@@ -37,6 +37,7 @@ mod pressure;
 mod providers;
 mod reload;
 mod replay;
+mod retention;
 mod sendgrid_mailgun;
 mod servers_over_tls;
 mod shutdown;

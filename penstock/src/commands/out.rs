@@ -135,6 +135,12 @@ pub(crate) fn age(seconds: f64) -> String {
 
 /// A length of time that somebody set: `8 days`, `10m`.
 pub(crate) fn set_time(time: std::time::Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    // Beyond a month the library counts in years of 365.25 days.
+    if time.subsec_nanos() == 0 && time.as_secs() >= DAY && time.as_secs().is_multiple_of(DAY) {
+        let days = time.as_secs() / DAY;
+        return format!("{days} {}", if days == 1 { "day" } else { "days" });
+    }
     humantime::format_duration(time).to_string().replace("day", " day")
 }
 

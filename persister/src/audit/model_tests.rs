@@ -13,6 +13,7 @@ use super::course::{CHANNELS, Course, Snapshot, Span};
 use super::endings::{Ended, Ending, Endings};
 use super::judge::{Known, Verdict, judge};
 use super::request::Request;
+use crate::retention::kept::Kept;
 
 /// A request's number and the places of its records that a message carries; one in all streams but `RAW`.
 #[derive(Clone, Copy, Debug)]
@@ -216,7 +217,11 @@ impl Model {
             id: Uuid::from_u128(request as u128),
             received_at: Millis::EPOCH,
         };
-        judge(&named, &self.endings(request), &Known { course: &self.course, last_replay: 0, kept_since: None })
+        judge(
+            &named,
+            &self.endings(request),
+            &Known { course: &self.course, last_replay: 0, kept: &Kept::default(), now: None },
+        )
     }
 
     /// Whether something of a request is in a stream and will be worked on.

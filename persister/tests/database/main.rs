@@ -17,6 +17,8 @@ mod judging;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod rights;
 #[cfg(test)]
 mod tables;

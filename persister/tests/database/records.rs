@@ -124,6 +124,13 @@ impl Record {
         self
     }
 
+    /// The same record of another source.
+    pub(crate) fn sent_by(mut self, source: &str) -> Self {
+        source.clone_into(&mut self.message.source);
+        self.envelope.source = SourceName::parse(source).unwrap();
+        self
+    }
+
     /// The same record under another key.
     pub(crate) fn keyed(mut self, key: &str) -> Self {
         self.envelope.key = key_of(key);

@@ -3,8 +3,13 @@
 
 use std::time::Duration;
 
+use persister::metrics::Metrics;
+use persister::retention::kept::Kept;
+use persister::retention::rows::Sweeper;
 use persister::{Expired, Outcome, Store};
 use proto::Millis;
+use runtime::config::{Config, Environment, Need, Requirements};
+use runtime::stream_info::Reach;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
@@ -52,6 +57,14 @@ async fn the_persisters_user_can_do_all_of_its_work_and_cannot_touch_a_table() {
     store.make_months(now).await.unwrap();
     let all = Expired { before: Millis::from_unix(START + 400 * 86_400_000).unwrap(), erased_before: now };
     assert!(store.delete_expired_keys(all, 1000, Duration::ZERO).await.unwrap().deleted > 0);
+    // A row that is kept shorter than others, and its reference to a file.
+    let text = "[[sources]]\nname = 'support'\nchannel = 'sms'\nprovider = 'twilio'\nretention = '7d'";
+    let config = Config::parse_for(text, "", &Environment::default(), Requirements::every(Need::Optional)).unwrap();
+    let reach = Reach { now: START + 8 * 86_400_000, oldest: START };
+    let (mut sweeper, kept) = (Sweeper::default(), Kept::of(&config));
+    sweeper.sweep(&store, &kept, reach, None, Duration::from_mins(1), &Metrics::new(&config)).await.unwrap();
+    assert_eq!(db.number("SELECT count(*) FROM duplicates").await, 0);
+    assert!(store.unreferenced("2026-11", &[blake3::hash(b"x")]).await.is_ok());
     let later = Millis::from_unix(START + 800 * 86_400_000).unwrap();
     assert!(!store.drop_months(later, 100).await.unwrap().is_empty());
     assert_eq!(db.number("SELECT count(*) FROM messages").await, 0, "its month is gone");

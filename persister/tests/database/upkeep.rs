@@ -81,6 +81,23 @@ async fn processes_that_never_live_to_the_end_of_a_sweep_reach_every_key() {
 }
 
 #[tokio::test]
+async fn rows_that_are_kept_for_ever_are_not_dropped() {
+    let db = Database::new().await;
+    outcome(&db.store, &record(1, 0, "k")).await;
+    let later = START + 30_000 * 24 * 60 * MINUTE;
+    for (time, rows) in [("forever", 1), ("36500d", 1), ("400d", 0)] {
+        let text = format!("retention.messages = '{time}'");
+        let config =
+            Config::parse_for(&text, "", &Environment::default(), Requirements::every(Need::Optional)).unwrap();
+        let reach = Reach { now: later, oldest: later };
+        for _ in 0..4 {
+            look_after(&db.store, reach, &config.retention, &Metrics::new(&config)).await;
+        }
+        assert_eq!(db.number("SELECT count(*) FROM messages").await, rows, "{time}");
+    }
+}
+
+#[tokio::test]
 async fn keys_are_cleared_away_while_a_month_cannot_be_dropped() {
     let db = Database::new().await;
     outcome(&db.store, &record(1, 0, "k")).await;

@@ -140,7 +140,8 @@ impl Config {
     fn sections(reader: &mut Reader<'_, '_>, file: &str, requirements: Requirements) -> Self {
         let Requirements { nats, postgres, hash_key, source_secrets, attachments } = requirements;
         let gateway = reader.table("gateway", |reader| Gateway::read(reader, source_secrets));
-        let mut checks = Checks { secrets: source_secrets, names: BTreeMap::new() };
+        let retention = reader.table("retention", Retention::read);
+        let mut checks = Checks { secrets: source_secrets, retention: retention.clone(), names: BTreeMap::new() };
         Self {
             file: file.to_owned(),
             nats: reader.table("nats", |reader| Nats::read(reader, nats)),
@@ -151,7 +152,7 @@ impl Config {
             dedup: reader.table("dedup", |reader| Dedup::read(reader, hash_key)),
             persister: reader.table("persister", Persister::read),
             hold: reader.table("hold", Hold::read),
-            retention: reader.table("retention", Retention::read),
+            retention,
             attachments: reader.table("attachments", |reader| Attachments::read(reader, attachments.optional())),
             log: reader.table("log", Log::read),
             sources: reader.tables("sources", |reader| Source::read(reader, &mut checks)),

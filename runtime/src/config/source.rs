@@ -9,6 +9,7 @@ use super::public_url::PublicUrl;
 use super::reader::Reader;
 use super::reading::nearest;
 use super::requirements::Need;
+use super::retention::{Retention, shorter};
 use super::scheme::Scheme;
 use super::secret::Secret;
 
@@ -70,6 +71,9 @@ pub struct Source {
     pub on_duplicate: OnDuplicate,
     /// What makes a message of this source a repeat.
     pub dedup: SourceDedup,
+    /// How long its rows are kept. From `retention.raw` to `retention.messages`, which is without it. `None` is that of its
+    /// channel, or else of all.
+    pub retention: Option<Duration>,
     /// Largest body. 1 KiB to 100 MiB. `None` is the largest that the provider sends.
     pub max_body: Option<u64>,
     /// The whole URL the provider calls, where it is not `gateway.public_url` and the path.
@@ -146,6 +150,8 @@ const POLICIES: &[(&str, DedupPolicy)] =
 pub(super) struct Checks {
     /// Whether their secrets are looked up.
     pub(super) secrets: Need,
+    /// What a source's own retention is held to.
+    pub(super) retention: Retention,
     /// Names so far, with their lines.
     pub(super) names: BTreeMap<String, Option<usize>>,
 }
@@ -167,6 +173,7 @@ impl Source {
             over_limit: reader.optional("over_limit", &one_of(OVER_LIMIT)),
             on_duplicate: reader.or("on_duplicate", "accept", &one_of(ON_DUPLICATE)),
             dedup: reader.table("dedup", SourceDedup::read),
+            retention: reader.left_open("retention", "that of its channel", &shorter()),
             max_body: reader.left_open("max_body", "the provider's", &size("1 KiB", "100 MiB")),
             public_url: reader.optional("public_url", &whole_url()),
             text_field: reader.one_or_more("text_field", &text()),
@@ -183,6 +190,9 @@ impl Source {
         let known = CHANNELS.contains(&&*self.channel) && !self.provider.is_empty();
         if known && !PROVIDERS.contains(&(&self.channel, &self.provider)) {
             reader.problem("provider", no_such_provider(&self.channel, &self.provider));
+        }
+        if let Some(wrong) = self.retention.and_then(|time| checks.retention.objection_of_source(&self.channel, time)) {
+            reader.problem("retention", wrong);
         }
         if self.name.is_empty() {
             return;

@@ -165,6 +165,7 @@ pub(super) mod tests {
     use super::*;
     use persister::audit::course::{CHANNELS, Course, Snapshot};
     use persister::audit::endings::{Ended, Ending};
+    use persister::retention::kept::Kept;
 
     pub(in super::super) fn request(sequence: u64, source: &str) -> Request {
         Request {
@@ -191,7 +192,7 @@ pub(super) mod tests {
         for _ in 0..8 {
             course.observe(&now);
         }
-        ledger.judge(&Known { course: &course, last_replay: 0, kept_since: None });
+        ledger.judge(&Known { course: &course, last_replay: 0, kept: &Kept::default(), now: None });
     }
 
     #[test]

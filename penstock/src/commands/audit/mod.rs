@@ -17,7 +17,7 @@ use persister::audit::course::Course;
 use persister::audit::judge::Known;
 use persister::audit::request::{Request, is_strangers};
 use persister::audit::view;
-use proto::Millis;
+use persister::retention::kept::Kept;
 use runtime::nats::Nats;
 use runtime::stream_info::broker_millis;
 use runtime::topology::{AUDIT, RAW};
@@ -27,7 +27,7 @@ use self::ledger::Ledger;
 use super::choice::{Choice, ChoiceArgs};
 use super::error::{Answer, CommandError, Ending};
 use super::out;
-use super::site::{Site, Where};
+use super::site::Where;
 use super::stream::{Scan, Stored};
 
 /// What `penstock audit` is told.
@@ -59,8 +59,9 @@ const PASSES: u32 = 2;
 pub(crate) async fn run(args: AuditArgs) -> Answer {
     let choice = args.choice.read()?;
     let site = args.place.site()?;
-    let audit = Audit { nats: site.nats().await?, store: site.store().await?, kept_since: None };
-    let audit = Audit { kept_since: audit.kept_since(&site).await?, ..audit };
+    // Where no configuration is known, nothing is taken for old.
+    let kept = site.config().map(|config| Kept::of(&config)).unwrap_or_default();
+    let audit = Audit { nats: site.nats().await?, store: site.store().await?, kept };
     let ledger = tokio::select! {
         ledger = audit.all(&choice, args.wait) => ledger?,
         _ = tokio::signal::ctrl_c() => {
@@ -75,19 +76,10 @@ pub(crate) async fn run(args: AuditArgs) -> Answer {
 struct Audit {
     nats: Nats,
     store: Store,
-    /// The time before which rows may have been dropped.
-    kept_since: Option<Millis>,
+    kept: Kept,
 }
 
 impl Audit {
-    /// By the broker's clock. Where no configuration is known, nothing is taken for old.
-    async fn kept_since(&self, site: &Site) -> Result<Option<Millis>, CommandError> {
-        let kept = site.config().ok().and_then(|config| config.retention.messages);
-        let now = self.nats.stream_info(RAW).await?.ts.as_deref().and_then(broker_millis);
-        let since = now.zip(kept.and_then(|kept| i64::try_from(kept.as_millis()).ok()));
-        Ok(since.and_then(|(now, kept)| Millis::from_unix(now.saturating_sub(kept))))
-    }
-
     async fn all(&self, choice: &Choice, wait: Option<Duration>) -> Result<Ledger, CommandError> {
         let mut ledger = self.scan(choice).await?;
         self.follow(&mut ledger, wait).await?;
@@ -182,7 +174,8 @@ impl Audit {
         }
         // After the tables: what a replay has brought into them was in REPLAY by then.
         let last_replay = view::last_replay(&self.nats).await?;
-        ledger.judge(&Known { course, last_replay, kept_since: self.kept_since });
+        let now = self.nats.stream_info(RAW).await?.ts.as_deref().and_then(broker_millis);
+        ledger.judge(&Known { course, last_replay, kept: &self.kept, now });
         Ok(())
     }
 }

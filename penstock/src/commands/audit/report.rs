@@ -89,7 +89,7 @@ fn equation(total: &Account) -> String {
         [total.accepted, total.ended, total.in_flight(), total.missing].map(out::count);
     let past = match total.past_retention {
         0 => String::new(),
-        past => format!(" + {} older than `retention.messages`", out::count(past)),
+        past => format!(" + {} older than rows are kept", out::count(past)),
     };
     format!("{accepted} accepted = {ended} ended + {in_flight} in flight + {missing} missing{past}")
 }

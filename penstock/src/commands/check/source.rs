@@ -1,5 +1,6 @@
 //! What a source will do, in words, and what its owner should know. Pure.
 
+use persister::retention::kept::Kept;
 use providers::{Adapter, Contract, Reaction, Verify};
 use runtime::config::{Config, DedupPolicy, OverLimit, Source};
 use secrecy::ExposeSecret as _;
@@ -33,6 +34,7 @@ pub(crate) fn describe(config: &Config, source: &Source, adapter: &'static dyn A
         ("secrets", secrets(source)),
         ("limit", limit(source, contract)),
         ("repeats", repeats(config, source)),
+        ("rows", rows(config, source)),
         ("largest body", out::bytes(source.max_body.unwrap_or(contract.max_body))),
         ("on 401", reaction(contract.on_401).to_owned()),
         ("on 429", reaction(contract.on_429).to_owned()),
@@ -136,6 +138,20 @@ fn repeats(config: &Config, source: &Source) -> String {
     }
 }
 
+fn rows(config: &Config, source: &Source) -> String {
+    let Some(time) = Kept::of(config).time(&source.channel, &source.name) else {
+        return "kept for ever".to_owned();
+    };
+    let whose = if source.retention.is_some() {
+        "retention of the source"
+    } else if config.retention.channels.contains_key(source.channel.as_str()) {
+        "retention of its channel"
+    } else {
+        "by whole months"
+    };
+    format!("kept for {} ({whose})", out::set_time(time))
+}
+
 fn reaction(reaction: Reaction) -> &'static str {
     match reaction {
         Reaction::Retries => "sends it again later",
@@ -213,6 +229,19 @@ mod tests {
         assert!(property(&twilio, "limit").contains("up to ten times as many, then 503"), "{twilio:?}");
         assert!(property(&twilio, "repeats").contains("for 8 days"), "{twilio:?}");
         assert!(twilio.warnings.iter().any(|warning| warning.contains("public_url")));
+    }
+
+    #[test]
+    fn how_long_rows_are_kept_is_said_and_by_whom() {
+        let rows = |source: &str| property(&described(source), "rows");
+        assert_eq!(rows(TWILIO), "kept for 400 days (by whole months)");
+        assert_eq!(rows(&format!("{TWILIO}\nretention = '30d'")), "kept for 30 days (retention of the source)");
+        let of_channel = format!("{TWILIO}\n[retention.channels]\nsms = '36h'");
+        assert_eq!(
+            rows(&format!("{of_channel}\n[retention]\nraw = '1d'")),
+            "kept for 1 day 12h (retention of its channel)"
+        );
+        assert_eq!(rows(&format!("{TWILIO}\n[retention]\nmessages = 'forever'")), "kept for ever");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::audit::judge::{Known, Verdict, judge};
 use crate::audit::request::{Request, is_strangers};
 use crate::audit::view;
 use crate::headers::Headers;
+use crate::retention::kept::Kept;
 use crate::store::StoreError;
 
 /// Missing requests that are told one by one at a time.
@@ -59,9 +60,8 @@ impl Audit {
         }
         // After the tables: what a replay has brought into them was in REPLAY by then.
         let last_replay = view::last_replay(&self.nats).await?;
-        let since = self.now().zip(self.kept.and_then(|kept| i64::try_from(kept.as_millis()).ok()));
-        let kept_since = since.and_then(|(now, kept)| Millis::from_unix(now.saturating_sub(kept)));
-        let known = Known { course: &self.course, last_replay, kept_since };
+        let kept = Kept::of(&self.loaded.borrow().config);
+        let known = Known { course: &self.course, last_replay, kept: &kept, now: self.now() };
         let (mut settled, mut told) = (Vec::new(), 0);
         let none = Endings::default();
         for (sequence, mut held) in std::mem::take(&mut self.open) {

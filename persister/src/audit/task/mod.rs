@@ -18,9 +18,11 @@ use runtime::error_chain::Chain;
 use runtime::feed::{BatchLimits, Feed};
 use runtime::health::Health;
 use runtime::nats::Nats;
+use runtime::process::Loaded;
 use runtime::stream_info::{ConsumerInfo, InfoError};
 use runtime::tasks::Outcome;
 use runtime::topology::{AUDIT, RAW};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -57,8 +59,13 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Between two lines of the log that say that it cannot look.
 const BETWEEN_TOLD: Duration = Duration::from_mins(1);
 
-/// Audits until shutdown. Rows older than `kept` may have been dropped.
-pub(crate) async fn run(nats: Nats, store: Arc<Store>, kept: Option<Duration>, shutdown: CancellationToken) -> Outcome {
+/// Audits until shutdown. How long rows are kept is as `loaded` says when it looks.
+pub(crate) async fn run(
+    nats: Nats,
+    store: Arc<Store>,
+    loaded: watch::Receiver<Arc<Loaded>>,
+    shutdown: CancellationToken,
+) -> Outcome {
     let metrics = AuditMetrics::at_zero();
     while let Err(error) = nats.check_consumer(RAW, AUDIT.name).await {
         metrics.failures.increment(1);
@@ -71,7 +78,7 @@ pub(crate) async fn run(nats: Nats, store: Arc<Store>, kept: Option<Duration>, s
     let health = Health::default().dependency(AUDIT.name);
     let limits = BatchLimits { messages: BATCH, linger: TURN / 2 };
     let mut feed = Feed::new(nats.clone(), RAW, AUDIT.name, limits, health);
-    let mut audit = Audit::new(nats, store, metrics, kept);
+    let mut audit = Audit::new(nats, store, metrics, loaded);
     let mut tick = interval(TURN);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -106,7 +113,7 @@ struct Audit {
     nats: Nats,
     store: Arc<Store>,
     metrics: AuditMetrics,
-    kept: Option<Duration>,
+    loaded: watch::Receiver<Arc<Loaded>>,
     course: Course,
     /// Not looked up yet.
     fresh: Vec<Held>,
@@ -128,13 +135,13 @@ struct Audit {
 }
 
 impl Audit {
-    fn new(nats: Nats, store: Arc<Store>, metrics: AuditMetrics, kept: Option<Duration>) -> Self {
+    fn new(nats: Nats, store: Arc<Store>, metrics: AuditMetrics, loaded: watch::Receiver<Arc<Loaded>>) -> Self {
         let now = Instant::now();
         Self {
             nats,
             store,
             metrics,
-            kept,
+            loaded,
             course: Course::default(),
             fresh: Vec::new(),
             open: BTreeMap::new(),

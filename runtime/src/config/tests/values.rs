@@ -87,6 +87,40 @@ fn values_are_read_as_they_are_written() {
 }
 
 #[test]
+fn rows_of_a_channel_and_of_a_source_may_be_kept_shorter() {
+    let config = parse(&format!("{SOURCE}retention = \"30d\"\n[retention]\nchannels.sms = \"90d\""));
+    let days = |days: u64| Duration::from_hours(24 * days);
+    assert_eq!(config.retention.channels, BTreeMap::from([("sms", days(90))]));
+    assert_eq!(config.sources[0].retention, Some(days(30)));
+    // Longer than its channel's, up to what is said of all.
+    for time in ["100d", "400d"] {
+        parse(&format!("{SOURCE}retention = \"{time}\"\n[retention]\nchannels.sms = \"90d\""));
+    }
+    parse(&format!("{SOURCE}retention = \"3000d\"\n[retention]\nmessages = \"forever\""));
+    assert!(overridden("PENSTOCK__RETENTION__CHANNELS__SMS", "8d").unwrap().retention.channels.contains_key("sms"));
+}
+
+#[test]
+fn a_shorter_time_for_rows_is_between_that_of_requests_and_that_of_all_rows() {
+    let of_source = |time: &str| format!("{SOURCE}retention = \"{time}\"\n[retention]\nchannels.form = \"8d\"");
+    let of_channel = |time: &str| format!("[retention]\nraw = \"2d\"\nmessages = \"20d\"\nchannels.form = \"{time}\"");
+    for (text, key, wrong) in [
+        (of_source("167h"), "sources[0].retention: ", "shorter than `retention.raw`"),
+        (of_source("400d"), "sources[0].retention: ", "it would never act"),
+        (of_source("401d"), "sources[0].retention: ", "it would never act"),
+        (of_channel("47h"), "retention.channels.form: ", "shorter than `retention.raw`"),
+        (of_channel("20d"), "retention.channels.form: ", "it would never act"),
+        (of_source("forever"), "sources[0].retention: ", "expected a duration from 1h to 36500d"),
+        ("[retention]\nchannels.fax = \"8d\"".to_owned(), "retention.channels.fax: ", "unknown setting"),
+    ] {
+        let found = problems(&text);
+        contains(&found, key);
+        contains(&found, wrong);
+        assert_eq!(found.lines().count(), 1, "one mistake is one problem:\n{found}");
+    }
+}
+
+#[test]
 fn a_worker_has_one_thread_and_the_gateway_finds_its_own_number() {
     let config = parse("");
     assert_eq!((config.normalizer.threads, config.dedup.threads, config.persister.threads), (1, 1, 1));

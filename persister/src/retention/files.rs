@@ -1,0 +1,111 @@
+//! Deletes files that no row refers to any more, from months that nothing can come from.
+//!
+//! A file is stored before its record is passed on, and again by each replay, so that no row refers to it says nothing
+//! while its request may still be somewhere. A month is looked at once it was over before everything that any stream
+//! holds can have come in, and of its files only what was not stored again since: from then on no record can refer to a
+//! file but those that have their rows. A month without a partition is not for here: see
+//! [`housekeeping`](crate::housekeeping).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use proto::Millis;
+use runtime::config::Retention;
+use runtime::error_chain::Chain;
+use runtime::nats::Nats;
+use runtime::objects::{Objects, ObjectsError};
+use runtime::process::Loaded;
+use runtime::stream_info::InfoError;
+use runtime::tasks::Outcome;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::housekeeping::{RECORDS, nothing_comes_before};
+use crate::metrics::Metrics;
+use crate::retention::kept::Kept;
+use crate::store::{Store, StoreError};
+
+/// How often to go through the store: every file of months that are over is listed.
+const EVERY: Duration = Duration::from_hours(24);
+/// Files asked about and deleted at a time.
+const FILES: usize = 1000;
+
+/// Why files could not be cleared away. Tried again the next day: nothing waits for it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClearError {
+    /// What streams hold is not known.
+    #[error(transparent)]
+    Streams(#[from] InfoError),
+    /// What rows refer to is not known.
+    #[error(transparent)]
+    Tables(#[from] StoreError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
+}
+
+/// Clears away files until shutdown, while rows of some are kept for a shorter time than all. `streams` is how long
+/// streams keep what is in them.
+pub(crate) async fn run(
+    nats: Nats,
+    store: Arc<Store>,
+    objects: Objects,
+    loaded: watch::Receiver<Arc<Loaded>>,
+    streams: Retention,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+) -> Outcome {
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            _ = tick.tick() => {}
+        }
+        if Kept::of(&loaded.borrow().config).groups().is_empty() {
+            continue;
+        }
+        let look = async {
+            let reach = nats.reach(&RECORDS).await?;
+            match nothing_comes_before(reach.oldest, &streams) {
+                Some(settled) => clear_unneeded(&store, &objects, settled, &metrics).await,
+                None => Ok(()),
+            }
+        };
+        // Cut off, it has deleted some, which is all that it ever does.
+        match shutdown.run_until_cancelled(look).await {
+            Some(Err(error)) => {
+                warn!(error = %Chain(&error), "could not clear away files that no row refers to; trying again tomorrow");
+            }
+            Some(Ok(())) => {}
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Deletes the files that no row refers to, of months that are there and were over before `settled`, as far as they were
+/// last stored before that too.
+pub async fn clear_unneeded(
+    store: &Store,
+    objects: &Objects,
+    settled: Millis,
+    metrics: &Metrics,
+) -> Result<(), ClearError> {
+    let needed = store.needed_files(settled).await?;
+    for month in objects.months().await?.iter().filter(|month| needed.is_settled(month)) {
+        let mut files = objects.stored_before(month, settled.as_unix()).try_chunks(FILES);
+        let mut deleted = 0;
+        while let Some(some) = files.try_next().await.map_err(|error| error.1)? {
+            let unneeded = store.unreferenced(month, &some).await?;
+            let gone = objects.delete(month, unneeded).await?;
+            metrics.deleted_files.increment(gone);
+            deleted += gone;
+        }
+        if deleted > 0 {
+            info!(month, files = deleted, "deleted files that no row refers to any more");
+        }
+    }
+    Ok(())
+}

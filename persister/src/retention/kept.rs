@@ -1,0 +1,146 @@
+//! How long whose rows are kept, as the configuration says: pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proto::Millis;
+use runtime::config::Config;
+
+/// A channel and a source of it.
+type Name = (String, String);
+
+/// How long the rows of each source are kept. `None` is for ever.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    all: Option<Duration>,
+    channels: BTreeMap<String, Duration>,
+    sources: BTreeMap<Name, Duration>,
+}
+
+/// Those whose rows are kept for the same time, which is shorter than that of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// For how long.
+    pub(crate) time: Duration,
+    /// Channels whose rows are, but for [`Self::others`].
+    pub(crate) channels: Vec<String>,
+    /// Sources whose rows are, whatever their channel says.
+    pub(crate) sources: Vec<Name>,
+    /// Sources of these channels that have another time.
+    pub(crate) others: Vec<Name>,
+}
+
+impl Kept {
+    /// What a configuration says. A source that it does not have is as its channel.
+    pub fn of(config: &Config) -> Self {
+        let of_source = |source: &runtime::config::Source| {
+            source.retention.map(|time| ((source.channel.clone(), source.name.clone()), time))
+        };
+        Self {
+            all: config.retention.messages,
+            channels: config.retention.channels.iter().map(|(name, time)| ((*name).to_owned(), *time)).collect(),
+            sources: config.sources.iter().filter_map(of_source).collect(),
+        }
+    }
+
+    /// For how long the rows of a source are kept.
+    pub fn time(&self, channel: &str, source: &str) -> Option<Duration> {
+        let of_source = self.sources.get(&(channel.to_owned(), source.to_owned()));
+        of_source.or_else(|| self.channels.get(channel)).copied().or(self.all)
+    }
+
+    /// The moment before which rows of a source may be gone, where it is `now` by the broker's clock.
+    pub fn since(&self, now: Option<i64>, channel: &str, source: &str) -> Option<Millis> {
+        before(now?, self.time(channel, source)?)
+    }
+
+    /// Those whose rows go before their month does, by how long they are kept.
+    pub(crate) fn groups(&self) -> Vec<Group> {
+        let times: BTreeSet<Duration> = self.channels.values().chain(self.sources.values()).copied().collect();
+        let shorter = times.into_iter().filter(|time| self.all.is_none_or(|all| *time < all));
+        shorter.map(|time| self.group(time)).collect()
+    }
+
+    fn group(&self, time: Duration) -> Group {
+        let channels: Vec<String> =
+            self.channels.iter().filter(|(_, other)| **other == time).map(|(channel, _)| channel.clone()).collect();
+        let (sources, rest): (Vec<_>, Vec<_>) = self.sources.iter().partition(|(_, other)| **other == time);
+        let others = rest.into_iter().map(|(name, _)| name).filter(|(channel, _)| channels.contains(channel));
+        Group {
+            time,
+            others: others.cloned().collect(),
+            sources: sources.into_iter().map(|(name, _)| name.clone()).collect(),
+            channels,
+        }
+    }
+}
+
+/// The moment `age` before `moment`, in milliseconds since 1970.
+pub(crate) fn before(moment: i64, age: Duration) -> Option<Millis> {
+    Millis::from_unix(moment.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::config::{Environment, Need, Requirements};
+
+    const DAY: i64 = 86_400_000;
+
+    fn kept(text: &str) -> Kept {
+        let requirements = Requirements {
+            nats: Need::Unused,
+            postgres: Need::Unused,
+            hash_key: Need::Unused,
+            source_secrets: Need::Unused,
+            attachments: Need::Unused,
+        };
+        Kept::of(&Config::parse_for(text, "", &Environment::default(), requirements).unwrap())
+    }
+
+    fn days(days: u64) -> Duration {
+        Duration::from_hours(24 * days)
+    }
+
+    fn form(name: &str, retention: &str) -> String {
+        format!("[[sources]]\nname = '{name}'\nchannel = 'form'\nprovider = 'generic'\n{retention}\n")
+    }
+
+    fn name(source: &str) -> Name {
+        ("form".to_owned(), source.to_owned())
+    }
+
+    #[test]
+    fn a_source_goes_before_its_channel_and_that_before_all() {
+        let text = format!("retention.channels.form = '90d'\n{}{}", form("a", "retention = '30d'"), form("b", ""));
+        let kept = kept(&text);
+        let days_of = |channel, source| kept.time(channel, source).unwrap().as_secs() / 86_400;
+        assert_eq!([days_of("form", "a"), days_of("form", "b"), days_of("form", "gone")], [30, 90, 90]);
+        // The same name in a channel that it does not have any more.
+        assert_eq!([days_of("email", "a"), days_of("sms", "c")], [400, 400]);
+        assert_eq!(kept.since(Some(100 * DAY), "form", "a"), Millis::from_unix(70 * DAY));
+        assert_eq!(kept.since(None, "form", "a"), None);
+    }
+
+    #[test]
+    fn those_with_the_same_time_are_gone_through_together() {
+        let [own, as_channel, as_all] =
+            [form("a", "retention = '30d'"), form("b", "retention = '90d'"), form("c", "retention = '400d'")];
+        let text = format!("retention.channels = {{ form = '90d', sms = '90d' }}\n{own}{as_channel}{as_all}");
+        let month = Group { time: days(30), channels: vec![], sources: vec![name("a")], others: vec![] };
+        let quarter = Group {
+            time: days(90),
+            channels: vec!["form".to_owned(), "sms".to_owned()],
+            sources: vec![name("b")],
+            others: vec![name("a"), name("c")],
+        };
+        assert_eq!(kept(&text).groups(), [month, quarter]);
+    }
+
+    #[test]
+    fn nothing_goes_before_its_month_unless_somebody_said_so() {
+        assert!(kept(&form("a", "")).groups().is_empty());
+        let for_ever = kept("retention.messages = 'forever'");
+        assert_eq!((for_ever.groups().len(), for_ever.since(Some(i64::MAX), "form", "a")), (0, None));
+    }
+}

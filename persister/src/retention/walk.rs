@@ -1,0 +1,139 @@
+//! Which stretch of a table is gone through next: a state machine. Pure.
+//!
+//! A walk goes forwards to the front, which is the moment before which rows of its group are too old, and then moves with
+//! it: what has become too old since the last look. Behind it nothing is left, but for what was written there later:
+//!
+//! - It begins anywhere, and once it has come to the front at the beginning. If it always began there, a process that is
+//!   restarted often would never come to the front of a large table.
+//! - Once a day it goes back to where the oldest record can still come from: a request that was held, a dead letter that
+//!   was replayed. Nothing comes before that any more.
+
+use chrono::{DateTime, Utc};
+use proto::Millis;
+use uuid::Uuid;
+
+/// How long until it goes back, in milliseconds.
+const AGAIN: i64 = 24 * 60 * 60 * 1000;
+
+/// A place in a table: after the row with this primary key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) received_at: DateTime<Utc>,
+    pub(crate) id: Uuid,
+}
+
+impl Place {
+    /// Before every row from a moment on.
+    pub(crate) fn at(received_at: DateTime<Utc>) -> Self {
+        Self { received_at, id: Uuid::nil() }
+    }
+}
+
+/// How far a table was gone through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Walk {
+    /// Where the next stretch begins; before the first none, which means anywhere.
+    place: Option<Place>,
+    /// Whether it began at the beginning by now.
+    whole: bool,
+    /// When it last went back.
+    back: Option<Millis>,
+    at_front: bool,
+}
+
+impl Walk {
+    /// Where the next stretch begins.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.place
+    }
+
+    /// Whether it has come to the front and there is nothing to do before the next look.
+    pub(crate) fn rests(&self) -> bool {
+        self.at_front
+    }
+
+    /// Begins a look: the front has moved. Nothing that was received before `late` comes any more.
+    pub(crate) fn look(&mut self, now: Millis, late: Option<Millis>) {
+        self.at_front = false;
+        let back = *self.back.get_or_insert(now);
+        let is_due = now.as_unix().saturating_sub(back.as_unix()) >= AGAIN;
+        let late = late.map(|late| Place::at(late.to_datetime()));
+        if let (true, Some(place), Some(late)) = (is_due, self.place, late) {
+            self.place = Some(place.min(late));
+            self.back = Some(now);
+        }
+    }
+
+    /// Notes that it has come as far as `place`; `at_front` where there is no row between that and the front.
+    pub(crate) fn came_to(&mut self, place: Place, at_front: bool) {
+        self.place = Some(place);
+        if at_front && !self.whole {
+            self.whole = true;
+            self.place = Some(Place::at(DateTime::UNIX_EPOCH));
+        } else {
+            self.at_front = at_front;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Millis {
+        Millis::from_unix(millis).unwrap()
+    }
+
+    fn place(millis: i64) -> Place {
+        Place::at(at(millis).to_datetime())
+    }
+
+    /// A walk that has gone through everything up to 1000.
+    fn at_front(now: Millis) -> Walk {
+        let mut walk = Walk::default();
+        walk.look(now, Some(at(500)));
+        walk.came_to(place(1000), true);
+        walk.came_to(place(1000), true);
+        assert!(walk.rests());
+        walk
+    }
+
+    #[test]
+    fn what_is_before_where_it_began_is_gone_through_too() {
+        let mut walk = Walk::default();
+        walk.look(at(0), None);
+        assert_eq!(walk.place(), None, "anywhere");
+        walk.came_to(place(700), false);
+        assert_eq!(walk.place(), Some(place(700)));
+        walk.came_to(place(1000), true);
+        assert_eq!((walk.place(), walk.rests()), (Some(place(0)), false));
+        walk.came_to(place(1000), true);
+        assert_eq!((walk.place(), walk.rests()), (Some(place(1000)), true));
+    }
+
+    #[test]
+    fn it_moves_with_the_front() {
+        let mut walk = at_front(at(0));
+        walk.look(at(60_000), Some(at(500)));
+        assert_eq!((walk.place(), walk.rests()), (Some(place(1000)), false));
+        walk.came_to(place(1060), true);
+        assert_eq!((walk.place(), walk.rests()), (Some(place(1060)), true));
+    }
+
+    #[test]
+    fn once_a_day_it_looks_for_what_has_come_late() {
+        let mut walk = at_front(at(0));
+        walk.look(at(AGAIN - 1), Some(at(500)));
+        assert_eq!(walk.place(), Some(place(1000)));
+        walk.look(at(AGAIN), None);
+        assert_eq!(walk.place(), Some(place(1000)), "it is not known from where");
+        walk.look(at(AGAIN + 1), Some(at(500)));
+        assert_eq!(walk.place(), Some(place(500)));
+        walk.came_to(place(1000), true);
+        assert!(walk.rests(), "once");
+        walk.look(at(2 * AGAIN), Some(at(500)));
+        assert_eq!(walk.place(), Some(place(1000)));
+        walk.look(at(2 * AGAIN + 1), Some(at(2000)));
+        assert_eq!(walk.place(), Some(place(1000)), "it does not leave anything out");
+    }
+}
