@@ -4,7 +4,7 @@
 //! * anything else -- 404, or 405 with `Allow`.
 //!
 //! Read in this order: [`route`], [`address`], [`limits`], [`bucket`], [`client_names`], [`pace`], [`admit`], [`answer`],
-//! [`redact`], [`pseudonym`] and [`restart`] decide and do nothing; [`sources`] is what they decide by; [`body`] reads,
+//! [`redact`], [`pseudonym`], [`expiry`] and [`restart`] decide and do nothing; [`sources`] is what they decide by; [`body`] reads,
 //! [`store`] writes, [`fetcher`] asks providers by way of [`egress`], [`probe`] and [`pulse`] know whether that works;
 //! [`source_limits`] and [`fleet`] keep a source's limit together with the other gateways, of which [`neighbours`] knows how
 //! many there are; [`intake`] is a request on its way, and [`gateway`] takes it through all of it. What is particular to a
@@ -18,6 +18,7 @@ pub mod answer;
 pub mod bucket;
 pub mod client_names;
 pub mod envelope;
+pub mod expiry;
 pub mod limits;
 pub mod pace;
 pub mod pseudonym;
