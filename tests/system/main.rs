@@ -20,6 +20,7 @@ mod files;
 mod fleet;
 mod groups;
 mod held;
+mod hostile_bodies;
 mod hostile_heads;
 mod hostile_http;
 mod hostile_http2;
