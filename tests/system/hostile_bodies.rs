@@ -40,11 +40,13 @@ async fn one_address_has_its_share_of_the_memory_and_another_is_served_meanwhile
 
     from(GREEDY).await.accepted();
     let held = [begun(&url).await, begun(&url).await, begun(&url).await];
-    let refused = eventually(SOON, "the one address has its share", async || {
-        let answer = from(GREEDY).await;
-        ensure(answer.status == 503, || answer.to_string()).map(|()| answer)
+    // All of it, before anything else asks for the room that is left.
+    eventually(SOON, "what was sent is in memory", async || {
+        let bytes = pipeline.scrape(Role::Gateway).await.sum("penstock_gateway_body_bytes", &[]);
+        ensure(bytes >= Some(2_999_000.0), || format!("{bytes:?}"))
     })
     .await;
+    let refused = from(GREEDY).await;
     assert!(refused.problem(503).header("Retry-After").is_some_and(|wait| wait != "0"), "{refused}");
     from("10.68.0.2").await.accepted();
     from(GREEDY).await.problem(503);
