@@ -306,7 +306,7 @@ impl From<BodyError> for Refusal {
         match error {
             BodyError::TooLarge => Self::TooLarge,
             BodyError::TooSlow => Self::TooSlow,
-            BodyError::NoRoom => Self::Overloaded,
+            BodyError::NoRoom(_) => Self::Overloaded,
             BodyError::Broken => Self::Broken,
         }
     }

@@ -2,11 +2,8 @@
 //! that all requests share.
 //!
 //! The budget is taken as bytes arrive, never for what a client only announces, and given back when the last copy of
-//! the bytes is dropped, wherever that is: a broker that is away cannot make memory grow. Nothing ever waits for it, so
-//! half-read bodies cannot wait for each other.
+//! the bytes is dropped, wherever that is: a broker that is away cannot make memory grow.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,10 +11,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame};
 use tokio::time::{Instant, timeout_at};
 
+use crate::budget::{NoRoom, Share};
 use crate::pace::{LOOK, Pace};
 
-/// The budget is counted in pieces of this many bytes.
-const PIECE: usize = 1024;
 /// First buffer of a body that comes in several frames.
 const FIRST_BUFFER: usize = 64 * 1024;
 
@@ -28,77 +24,15 @@ pub enum BodyError {
     TooLarge,
     /// Not whole in time, or next to nothing of it came for a while.
     TooSlow,
-    /// The budget is used up.
-    NoRoom,
+    /// The budget is used up, or what one address may have of it.
+    NoRoom(NoRoom),
     /// The client gave up, or its framing is wrong.
     Broken,
 }
 
-/// Bytes that may be in memory at once. Clones share them.
-#[derive(Clone, Debug)]
-pub struct Budget(Arc<Pieces>);
-
-#[derive(Debug)]
-struct Pieces {
-    all: AtomicUsize,
-    used: AtomicUsize,
-}
-
-impl Budget {
-    /// So many bytes.
-    pub fn new(bytes: u64) -> Self {
-        Self(Arc::new(Pieces { all: AtomicUsize::new(pieces(bytes)), used: AtomicUsize::new(0) }))
-    }
-
-    /// So many bytes from now on. Where more are in use, nothing new is taken until enough of them are given back.
-    pub fn resize(&self, bytes: u64) {
-        self.0.all.store(pieces(bytes), Ordering::Relaxed);
-    }
-
-    /// Bytes taken now.
-    pub fn used(&self) -> usize {
-        self.0.used.load(Ordering::Relaxed).saturating_mul(PIECE)
-    }
-
-    fn share(&self) -> Share {
-        Share { budget: self.clone(), held: 0, bytes: 0 }
-    }
-
-    fn take(&self, more: usize) -> Result<(), BodyError> {
-        let all = self.0.all.load(Ordering::Relaxed);
-        let sum = |used: usize| used.checked_add(more).filter(|sum| *sum <= all);
-        let taken = self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
-        taken.map(|_| ()).map_err(|_| BodyError::NoRoom)
-    }
-}
-
-fn pieces(bytes: u64) -> usize {
-    usize::try_from(bytes / PIECE as u64).unwrap_or(usize::MAX).max(1)
-}
-
-/// A request's part of the budget.
-struct Share {
-    budget: Budget,
-    /// Pieces.
-    held: usize,
-    bytes: usize,
-}
-
-impl Share {
-    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        let more = self.bytes.div_ceil(PIECE).saturating_sub(self.held);
-        if more > 0 {
-            self.budget.take(more)?;
-            self.held += more;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.0.used.fetch_sub(self.held, Ordering::Relaxed);
+impl From<NoRoom> for BodyError {
+    fn from(no_room: NoRoom) -> Self {
+        Self::NoRoom(no_room)
     }
 }
 
@@ -115,12 +49,12 @@ impl AsRef<[u8]> for Counted {
 }
 
 /// Reads a whole body of at most `limit` bytes. What stays unread is left in `body`. `beside` bytes are kept in memory
-/// together with the body, and counted with it.
+/// together with the body, and counted with it, in `share`.
 pub async fn read<B>(
     body: &mut B,
     limit: u64,
     time: Duration,
-    budget: &Budget,
+    mut share: Share,
     beside: usize,
 ) -> Result<Bytes, BodyError>
 where
@@ -130,7 +64,6 @@ where
     if body.size_hint().lower() > limit {
         return Err(BodyError::TooLarge);
     }
-    let mut share = budget.share();
     share.grow(beside)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let bytes = match tokio::time::timeout(time, collect(body, limit, &mut share)).await {
@@ -197,14 +130,23 @@ mod tests {
 
     use super::*;
 
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use crate::budget::{Budget, PIECE, Size};
+
     const TIME: Duration = Duration::from_secs(5);
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn budget(bytes: u64) -> Budget {
+        Budget::new(Size { all: bytes, address: bytes })
+    }
 
     fn chunked(chunks: &'static [&'static [u8]]) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         StreamBody::new(stream::iter(chunks.iter().map(|chunk| Ok(Frame::data(Bytes::from_static(chunk))))))
     }
 
     async fn read_within<B: Body<Data = Bytes> + Unpin>(mut body: B, limit: u64) -> Result<Bytes, BodyError> {
-        read(&mut body, limit, TIME, &Budget::new(1 << 20), 0).await
+        read(&mut body, limit, TIME, budget(1 << 20).share(CLIENT), 0).await
     }
 
     #[tokio::test]
@@ -229,45 +171,29 @@ mod tests {
 
     #[tokio::test]
     async fn the_budget_is_held_as_long_as_any_copy_of_the_bytes() {
-        let budget = Budget::new(4096);
-        let read =
-            async |bytes: usize| read(&mut Full::new(Bytes::from(vec![0; bytes])), 1 << 20, TIME, &budget, 100).await;
+        let budget = budget(4096);
+        let read = async |bytes: usize| {
+            let mut body = Full::new(Bytes::from(vec![0; bytes]));
+            read(&mut body, 1 << 20, TIME, budget.share(CLIENT), 100).await
+        };
         let first = read(2000).await.unwrap();
         assert_eq!(budget.used(), 3 * PIECE);
         let (copy, part) = (first.clone(), first.slice(5..6));
         drop(first);
-        assert_eq!(read(2000).await, Err(BodyError::NoRoom));
+        assert_eq!(read(2000).await, Err(BodyError::NoRoom(NoRoom::Share)));
         drop(copy);
-        assert_eq!(read(2000).await, Err(BodyError::NoRoom));
+        assert_eq!(read(2000).await, Err(BodyError::NoRoom(NoRoom::Share)));
         drop(part);
         assert_eq!(budget.used(), 0);
         assert!(read(2000).await.is_ok());
     }
 
-    #[tokio::test]
-    async fn a_budget_can_be_changed_while_it_is_used() {
-        let budget = Budget::new(2048);
-        let read =
-            async |bytes: usize| read(&mut Full::new(Bytes::from(vec![0; bytes])), 1 << 20, TIME, &budget, 0).await;
-        let first = read(2000).await.unwrap();
-        assert_eq!(read(1).await, Err(BodyError::NoRoom));
-        budget.resize(4096);
-        let second = read(2000).await.unwrap();
-        budget.resize(1024);
-        drop(first);
-        assert_eq!(read(1).await, Err(BodyError::NoRoom), "what is in use is more than there is now");
-        drop(second);
-        assert_eq!(budget.used(), 0);
-        assert!(read(1024).await.is_ok());
-        assert_eq!(read(1025).await, Err(BodyError::NoRoom));
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stalls_is_not_waited_for() {
         let endless = stream::pending::<Result<Frame<Bytes>, Infallible>>();
-        let budget = Budget::new(4096);
+        let budget = budget(4096);
         let mut body = StreamBody::new(endless);
-        assert_eq!(read(&mut body, 4, TIME, &budget, 1).await, Err(BodyError::TooSlow));
+        assert_eq!(read(&mut body, 4, TIME, budget.share(CLIENT), 1).await, Err(BodyError::TooSlow));
         assert_eq!(budget.used(), 0);
     }
 
@@ -278,7 +204,7 @@ mod tests {
             Ok::<_, Infallible>(Frame::data(Bytes::from(vec![0; bytes])))
         });
         let (mut body, begun) = (StreamBody::new(Box::pin(frames)), Instant::now());
-        let read = read(&mut body, 1 << 20, Duration::from_secs(30), &Budget::new(1 << 20), 0).await;
+        let read = read(&mut body, 1 << 20, Duration::from_secs(30), budget(1 << 20).share(CLIENT), 0).await;
         (read.map(|bytes| bytes.len()), begun.elapsed())
     }
 

@@ -32,7 +32,8 @@ use uuid::Uuid;
 use crate::address;
 use crate::admit::{Admission, admit};
 use crate::answer::{Answer, Refusal};
-use crate::body::{self, Budget};
+use crate::body::{self, BodyError};
+use crate::budget::{Budget, NoRoom};
 use crate::clock::{BrokerClock, Uncertain};
 use crate::envelope;
 use crate::fetcher::Fetcher;
@@ -166,7 +167,9 @@ impl Gateway {
         }
 
         let beside = target + header_bytes;
-        let bytes = body::read(body, source.max_body, table.body_timeout, &self.budget, beside).await?;
+        let share = self.budget.share(address::limited_as(address));
+        let read = body::read(body, source.max_body, table.body_timeout, share, beside).await;
+        let bytes = read.map_err(|error| self.unread(table, source, address, error))?;
         ticket.stamp(&self.clock);
         if !ticket.certain {
             return Err(self.cannot_store(source, ticket.id, &Uncertain));
@@ -199,6 +202,19 @@ impl Gateway {
             info!(channel, source, client = table.pseudonyms.of(address), left_out, "a client is over its limit");
         }
         Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// Refuses a request without a body, and says who takes more room for bodies than one client may: then no other is
+    /// refused, and a larger budget is not what is missing.
+    fn unread(&self, table: &Table, source: &Source, address: IpAddr, error: BodyError) -> Refusal {
+        if error == BodyError::NoRoom(NoRoom::Share)
+            && let Some(left_out) = self.over_limits.pass(now_millis())
+        {
+            let (channel, source) = (source.channel.as_str(), source.name.as_str());
+            let client = table.pseudonyms.of(address);
+            info!(channel, source, client, left_out, "a client has as many bytes in memory as one may");
+        }
+        error.into()
     }
 
     /// The verdict on a signature, and on what it is used for where it does not cover the message.

@@ -13,7 +13,7 @@ use crate::answer::Refusal;
 use crate::envelope;
 use crate::fleet::Fleet;
 use crate::limits::Pressure;
-use crate::metrics::SourceMetrics;
+use crate::metrics::{self, SourceMetrics};
 use crate::recent::Print;
 use crate::sources::{Source, Table};
 use crate::ticket::Ticket;
@@ -30,6 +30,7 @@ impl State {
     /// Builds it, or says everything that is wrong with the sources.
     pub fn build(config: &Config, previous: Option<&Self>) -> Result<Self, Problems> {
         let table = Table::build(config, previous.map(|state| &state.table))?;
+        metrics::certificates_end(&config.gateway.tls);
         let metrics = table.sources().iter().map(|source| SourceMetrics::new(source, source.secrets(config))).collect();
         Ok(Self { table, metrics })
     }

@@ -4,7 +4,7 @@
 //! * anything else -- 404, or 405 with `Allow`.
 //!
 //! Read in this order: [`route`], [`address`], [`limits`], [`bucket`], [`client_names`], [`pace`], [`admit`], [`answer`],
-//! [`redact`], [`pseudonym`] and [`restart`] decide and do nothing; [`sources`] is what they decide by; [`body`] reads,
+//! [`redact`], [`pseudonym`], [`expiry`] and [`restart`] decide and do nothing; [`sources`] is what they decide by; [`body`] reads within [`budget`],
 //! [`store`] writes, [`fetcher`] asks providers by way of [`egress`], [`probe`] and [`pulse`] know whether that works;
 //! [`source_limits`] and [`fleet`] keep a source's limit together with the other gateways, of which [`neighbours`] knows how
 //! many there are; [`intake`] is a request on its way, and [`gateway`] takes it through all of it. What is particular to a
@@ -18,6 +18,7 @@ pub mod answer;
 pub mod bucket;
 pub mod client_names;
 pub mod envelope;
+pub mod expiry;
 pub mod limits;
 pub mod pace;
 pub mod pseudonym;
@@ -35,6 +36,7 @@ pub mod throttle;
 pub mod ticket;
 
 pub mod body;
+pub mod budget;
 pub mod egress;
 pub mod fetcher;
 pub mod fleet;
@@ -53,7 +55,7 @@ use std::time::{Duration, Instant};
 
 use runtime::config::{Config, Need, Requirements};
 use runtime::error_chain::Chain;
-use runtime::http_server::{CurrentTls, ServerLimits, Share, listen, serve};
+use runtime::http_server::{CurrentTls, Refuse, ServerLimits, Share, listen, serve};
 use runtime::nats::Nats;
 use runtime::open_files;
 use runtime::process::{Context, Loaded, Role, StartError};
@@ -62,7 +64,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::body::Budget;
+use crate::answer::{Answer, Refusal};
+use crate::budget::Budget;
 use crate::clock::BrokerClock;
 use crate::fleet::Fleet;
 use crate::gateway::Gateway;
@@ -73,6 +76,7 @@ use crate::probe::Prober;
 use crate::pulse::Pulse;
 use crate::sources::Table;
 use crate::store::Store;
+use crate::ticket::Ticket;
 
 /// The role, for a process to play.
 pub const ROLE: Role = Role {
@@ -133,10 +137,12 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
 
     let listener = listen(config.listen, "gateway.listen").await?;
     info!(address = %config.listen, sources = context.config.sources.len(), "listening");
+    let refuse = refuse(Arc::clone(&clock));
     let gateway = Arc::new(Gateway::new(current.clone(), store, budget.clone(), clock, fleet, Arc::clone(&metrics)));
     let limits = ServerLimits {
         connections: open_files::connections(config.max_connections),
         share: Some(share_of_connections(current.clone())),
+        refuse: Some(refuse),
         tls: Some(current_tls(current.clone())),
         header_timeout: config.header_timeout,
         // The rest of the time is for the other tasks to end.
@@ -164,6 +170,14 @@ fn share_of_connections(state: watch::Receiver<Arc<State>>) -> Share {
         let peer = peer.to_canonical();
         let is_proxy = state.table.trusted_proxies.iter().any(|network| network.contains(&peer));
         (!is_proxy).then(|| (address::limited_as(peer), state.table.connections_per_address))
+    })
+}
+
+/// The answer to a request that there is no room for: it has an id as every other.
+fn refuse(clock: Arc<BrokerClock>) -> Refuse {
+    Arc::new(move || {
+        let ticket = Ticket::draw(&clock);
+        Answer::Refused(Refusal::Overloaded).respond(ticket.id, ticket.jitter)
     })
 }
 

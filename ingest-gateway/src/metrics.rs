@@ -8,8 +8,11 @@ use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use providers::Flaw;
+use runtime::config::{Secret, Tls};
 use runtime::stream_watch;
+use secrecy::ExposeSecret as _;
 
+use crate::expiry;
 use crate::sources::Source;
 
 /// What became of a request, as a label.
@@ -270,6 +273,16 @@ impl Default for Leases {
 pub fn gateways() -> Gauge {
     describe_gauge!("penstock_gateway_gateways", "Gateways that this one knows of, itself among them.");
     gauge!("penstock_gateway_gateways")
+}
+
+/// Tells when the certificates end that are in force from now on: never, where there is none.
+pub fn certificates_end(tls: &Tls) {
+    let name = "penstock_gateway_certificate_expiration_timestamp_seconds";
+    describe_gauge!(name, "When the first certificate ends that a setting of gateway.tls holds, since 1970.");
+    let end = |pem: &Option<Secret>| pem.as_ref().and_then(|pem| expiry::first_end(pem.expose_secret()));
+    for (setting, pem) in [("certificate", &tls.certificate), ("client_ca", &tls.client_ca)] {
+        gauge!(name, "setting" => setting).set(end(pem).map_or(f64::INFINITY, |end| end.as_secs_f64()));
+    }
 }
 
 impl GatewayMetrics {

@@ -38,7 +38,10 @@ mod tests {
         let running = config("");
         for (changed, named) in [
             ("", &[][..]),
-            ("gateway.body_budget = \"9 MiB\"\ngateway.body_timeout = \"9s\"", &[]),
+            (
+                "gateway.body_budget = \"9 MiB\"\ngateway.body_budget_per_address = \"8 MiB\"\ngateway.body_timeout = \"9s\"",
+                &[],
+            ),
             ("gateway.limits.address.burst = 9\ngateway.public_url = \"https://x.example\"", &[]),
             ("gateway.listen = \"127.0.0.1:9\"", &["gateway.listen"]),
             ("gateway.admin = \"127.0.0.1:9\"", &["gateway.admin"]),

@@ -19,6 +19,7 @@ use runtime::http_server::server_tls;
 use rustls::ServerConfig;
 use secrecy::ExposeSecret;
 
+use crate::budget::Size;
 use crate::client_names::ClientNames;
 use crate::egress::Egress;
 use crate::limits::PerAddress;
@@ -28,6 +29,8 @@ use crate::source_limits::PerSource;
 
 /// Bytes of bodies in memory at once, where the configuration does not say and no source takes more than half of them.
 const BODY_BUDGET: u64 = 64 * 1024 * 1024;
+/// More than the head of a request that is let in has, with what is kept of it.
+const HEAD: u64 = 32 * 1024;
 
 /// A configured source.
 #[derive(Debug)]
@@ -119,7 +122,7 @@ pub struct Table {
     /// How long a body may take.
     pub body_timeout: Duration,
     /// Bytes of bodies in memory at once.
-    pub body_budget: u64,
+    pub body_budget: Size,
     /// How long storing may take, body and message together.
     pub publish_timeout: Duration,
     /// The limit on all requests of an address.
@@ -165,7 +168,6 @@ impl Table {
         problems.into_result()?;
 
         let largest = sources.iter().map(|source| source.max_body).max().unwrap_or(0);
-        let body_budget = BODY_BUDGET.max(largest.saturating_mul(2));
         let limits = config.gateway.limits;
         let hash_key = hash_key.map_or("", |key| key.expose_secret()).as_bytes();
         let old_requests = previous.filter(|table| table.address_rate == limits.address);
@@ -177,7 +179,7 @@ impl Table {
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             connections_per_address: config.gateway.max_connections_per_address,
             body_timeout: config.gateway.body_timeout,
-            body_budget: config.gateway.body_budget.unwrap_or(body_budget),
+            body_budget: body_budget(&config.gateway, largest),
             publish_timeout: config.gateway.publish_timeout,
             requests: old_requests
                 .map_or_else(|| Arc::new(PerAddress::requests(limits.address)), |table| Arc::clone(&table.requests)),
@@ -209,16 +211,29 @@ impl Table {
 /// The largest body that a source takes, if the budget has room for one of it.
 fn max_body(config: &Config, source: &config::Source, contract: &Contract) -> Result<u64, Problems> {
     let largest = source.max_body.unwrap_or(contract.max_body);
-    match config.gateway.body_budget.filter(|budget| largest > *budget) {
-        None => Ok(largest),
-        Some(budget) => {
+    let gateway = &config.gateway;
+    let bounds = [("body_budget", gateway.body_budget), ("body_budget_per_address", gateway.body_budget_per_address)];
+    for (setting, bound) in bounds {
+        if let Some(bound) = bound.filter(|bound| largest > *bound) {
             let message = format!(
-                "a body of {largest} bytes is never let in: set max_body to gateway.body_budget ({budget} bytes) or \
+                "a body of {largest} bytes is never let in: set max_body to gateway.{setting} ({bound} bytes) or \
                  less, or raise that"
             );
-            Err(config.source_problem(source, "max_body", &message))
+            return Err(config.source_problem(source, "max_body", &message));
         }
     }
+    Ok(largest)
+}
+
+/// The room for bodies, where the largest has so many bytes: for that one there is always room, with its head.
+///
+/// Three quarters of it for one address: a provider may send all that it has from one, and then needs most of the room;
+/// the rest is there for somebody else, whoever fills his own.
+fn body_budget(gateway: &config::Gateway, largest: u64) -> Size {
+    let one = largest.saturating_add(HEAD);
+    let all = gateway.body_budget.unwrap_or_else(|| BODY_BUDGET.max(largest.saturating_mul(2))).max(one);
+    let address = gateway.body_budget_per_address.unwrap_or(all / 4 * 3).max(one);
+    Size { all, address }
 }
 
 fn build_source(
@@ -450,14 +465,23 @@ pub(crate) mod tests {
             "[[sources]]\nname = \"mail\"\nchannel = \"email\"\nprovider = \"mime\"\nsecrets = [{ value = \"s\" }]\n";
         let taken = |text: &str| {
             let table = table_of(text);
-            (table.find(Channel::Email, "mail").unwrap().max_body, table.body_budget)
+            let Size { all, address } = table.body_budget;
+            (table.find(Channel::Email, "mail").unwrap().max_body, all, address)
         };
-        assert_eq!(taken(mail), (100 << 20, 200 << 20));
-        assert_eq!(taken(&format!("{mail}max_body = \"1 MiB\"")), (1 << 20, 64 << 20));
-        assert_eq!(taken(&format!("{mail}[gateway]\nbody_budget = \"100 MiB\"")), (100 << 20, 100 << 20));
-        let tight = format!("{mail}[gateway]\nbody_budget = \"99 MiB\"");
-        let problems = Table::build(&config(&tight), None).unwrap_err().to_string();
-        assert!(problems.contains("sources[0].max_body: a body of 104857600 bytes is never let in"), "{problems}");
+        assert_eq!(taken(mail), (100 << 20, 200 << 20, 150 << 20));
+        assert_eq!(taken(&format!("{mail}max_body = \"1 MiB\"")), (1 << 20, 64 << 20, 48 << 20));
+        // With the head that comes with it.
+        let one = (100 << 20) + HEAD;
+        let gateway = |settings: &str| format!("{mail}[gateway]\n{settings}");
+        assert_eq!(taken(&gateway("body_budget = \"100 MiB\"")), (100 << 20, one, one));
+        assert_eq!(taken(&gateway("body_budget_per_address = \"100 MiB\"")), (100 << 20, 200 << 20, one));
+        assert_eq!(taken(&gateway("body_budget_per_address = \"1 GiB\"")), (100 << 20, 200 << 20, 1 << 30));
+        for setting in ["body_budget", "body_budget_per_address"] {
+            let tight = gateway(&format!("{setting} = \"99 MiB\""));
+            let problems = Table::build(&config(&tight), None).unwrap_err().to_string();
+            let expected = "sources[0].max_body: a body of 104857600 bytes is never let in";
+            assert!(problems.contains(expected) && problems.contains(&format!("gateway.{setting} (")), "{problems}");
+        }
     }
 
     #[test]

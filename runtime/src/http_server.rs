@@ -70,6 +70,9 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 /// How long the rest of a refused body is read, so that its sender can read the answer.
 const LINGER: Duration = Duration::from_secs(3);
 
+/// What a request is answered with for which there is no room: without one, a bare 503.
+pub type Refuse = Arc<dyn Fn() -> Response<Full<Bytes>> + Send + Sync>;
+
 /// What bounds a server.
 #[derive(Clone)]
 pub struct ServerLimits {
@@ -77,6 +80,8 @@ pub struct ServerLimits {
     pub connections: usize,
     /// How many of each a peer may have; `None` where that is no question.
     pub share: Option<Share>,
+    /// How a request beyond them is refused.
+    pub refuse: Option<Refuse>,
     /// What TLS is spoken with; `None` where it is not spoken.
     pub tls: Option<CurrentTls>,
     /// Longest time for a request's headers. A connection without a request in hand is ended within twice of it, and
@@ -88,7 +93,7 @@ pub struct ServerLimits {
 
 impl fmt::Debug for ServerLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connections, share: _, tls: _, header_timeout, grace } = self;
+        let Self { connections, share: _, refuse: _, tls: _, header_timeout, grace } = self;
         let mut shown = f.debug_struct("ServerLimits");
         shown.field("connections", connections).field("header_timeout", header_timeout).field("grace", grace);
         shown.finish_non_exhaustive()
@@ -220,6 +225,7 @@ pub struct Peer {
 struct Server {
     builder: auto::Builder<TokioExecutor>,
     room: Room,
+    refuse: Option<Refuse>,
     refused: Counter,
 }
 
@@ -232,6 +238,7 @@ impl Server {
         Self {
             builder: builder(limits.header_timeout),
             room: Room::new(limits.connections, limits.share.clone()),
+            refuse: limits.refuse.clone(),
             refused: counter!("penstock_http_requests_refused_total"),
         }
     }
@@ -239,6 +246,9 @@ impl Server {
     /// The answer where there is no room for a request.
     fn no_room(&self) -> Response<Full<Bytes>> {
         self.refused.increment(1);
+        if let Some(refuse) = &self.refuse {
+            return refuse();
+        }
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

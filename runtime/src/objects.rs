@@ -62,15 +62,6 @@ pub enum ObjectsError {
         #[source]
         source: object_store::Error,
     },
-    /// A file is not known to be deleted.
-    #[error("could not delete the file {name}: may this process delete from attachments.store?")]
-    Delete {
-        /// Which.
-        name: String,
-        /// Why.
-        #[source]
-        source: object_store::Error,
-    },
     /// The files there are could not be listed or deleted.
     #[error("could not clear away the files of {month}")]
     Clear {
@@ -173,14 +164,6 @@ impl Objects {
             Ok(found) => found.bytes().await.map(Some).map_err(failed),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(failed(error)),
-        }
-    }
-
-    /// Deletes a file. One that is not there is no error.
-    pub async fn delete(&self, name: &ObjectName) -> Result<(), ObjectsError> {
-        match self.store.delete(&path(name)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(ObjectsError::Delete { name: name.to_string(), source }),
         }
     }
 

@@ -40,6 +40,7 @@ const LEFT_OVER: Duration = Duration::from_millis(500);
 const ADMIN_LIMITS: ServerLimits = ServerLimits {
     connections: 64,
     share: None,
+    refuse: None,
     tls: None,
     header_timeout: Duration::from_secs(5),
     grace: Duration::from_secs(1),

@@ -6,30 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tests::child::resident;
+use tests::memory::bound;
 use tests::{Pipeline, Role};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const LOOK: Duration = Duration::from_millis(100);
 const MIB: u64 = 1024 * 1024;
-
-/// What is stated in `docs/reliability.md`, in MiB, with the default settings. The gateway's is beside the bodies that it
-/// has in hand, which `gateway.body_budget` bounds; a buffer that grows is copied, so they count twice. And a connection
-/// may hold a head that is not whole yet.
-fn stated(role: Role) -> u64 {
-    match role {
-        Role::Gateway => 64 + 2 * BODY_BUDGET + CONNECTIONS * HEAD_KIB / 1024,
-        Role::Normalizer | Role::Persister => 128,
-        Role::Dedup => 64,
-    }
-}
-
-/// The default of `gateway.max_connections`, and what one holds at most beside a body.
-const CONNECTIONS: u64 = 10_000;
-const HEAD_KIB: u64 = 36;
-
-/// The default of `gateway.body_budget`, in MiB.
-const BODY_BUDGET: u64 = 64;
 
 /// Processes that are being watched.
 pub(crate) struct Memory {
@@ -65,12 +48,12 @@ impl Memory {
         let most = self.most.join_next().await.expect("there is one").expect("the watcher does not fail");
         let words: Vec<String> = most
             .iter()
-            .map(|(role, bytes)| format!("{} {} of {} MiB", role.name(), bytes / MIB, stated(*role)))
+            .map(|(role, bytes)| format!("{} {} of {} MiB", role.name(), bytes / MIB, bound(*role) / MIB))
             .collect();
         let words = words.join(", ");
         for (role, bytes) in most {
             assert!(bytes > 0, "the memory of the {} cannot be read", role.name());
-            assert!(bytes <= stated(role) * MIB, "above what is stated: {words}");
+            assert!(bytes <= bound(role), "above what is stated: {words}");
         }
         words
     }

@@ -50,7 +50,11 @@ pub struct Frame {
 
 /// Connects, and sends the preface and these settings.
 pub async fn open(url: &str, settings: &[u8]) -> Result<(OwnedReadHalf, OwnedWriteHalf)> {
-    let stream = TcpStream::connect(url.trim_start_matches("http://")).await?;
+    begin(TcpStream::connect(url.trim_start_matches("http://")).await?, settings).await
+}
+
+/// Sends the preface and these settings over a connection.
+pub async fn begin(stream: TcpStream, settings: &[u8]) -> Result<(OwnedReadHalf, OwnedWriteHalf)> {
     let (reader, mut writer) = stream.into_split();
     let preface = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, settings)].concat();
     writer.write_all(&preface).await?;

@@ -22,6 +22,7 @@ mod fleet;
 mod groups;
 mod headers;
 mod held;
+mod hostile_bodies;
 mod hostile_heads;
 mod hostile_http;
 mod hostile_http2;

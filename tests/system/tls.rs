@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nix::sys::signal::Signal;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tempfile::TempDir;
@@ -41,9 +41,15 @@ impl Authority {
 
     /// Certificate and key for a name, as PEM.
     pub(crate) fn certify(&self, name: &str) -> (String, String) {
+        self.certify_until(name, 2100)
+    }
+
+    /// One that ends as that year begins.
+    fn certify_until(&self, name: &str, year: i32) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
-        (certificate.pem(), key.serialize_pem())
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 
     pub(crate) fn pem(&self) -> String {
@@ -204,6 +210,29 @@ async fn a_new_certificate_is_shown_after_a_reload_open_connections_go_on_and_a_
     assert_eq!(changed.status("contact").await, 200);
     assert!(before.connect(&pipeline).await.is_err(), "the old one is not shown any more");
     assert_eq!(open.status("contact").await, 200, "what was open goes on");
+}
+
+#[tokio::test]
+async fn when_certificates_end_is_told_and_a_reload_changes_it() {
+    let authority = Authority::new();
+    let (mut pipeline, folder) = with_tls(&authority, &authority).await;
+    let told = async |pipeline: &Pipeline, setting| {
+        let name = "penstock_gateway_certificate_expiration_timestamp_seconds";
+        pipeline.scrape(Role::Gateway).await.sum(name, &[("setting", setting)])
+    };
+    assert_eq!(told(&pipeline, "certificate").await, Some(4_102_444_800.0), "1 January 2100");
+    // rcgen's own default, which the authority has.
+    assert_eq!(told(&pipeline, "client_ca").await, Some(67_090_118_400.0), "1 January 4096");
+
+    // The server's own, and behind it one that signed it, in the same file: the first end counts.
+    let (certificate, key) = authority.certify_until(NAME, 2050);
+    show(folder.path(), &(certificate + &authority.pem(), key));
+    pipeline.role(Role::Gateway).child().signal(Signal::SIGHUP);
+    eventually(SOON, "the end of the new certificate is told", async || {
+        let told = told(&pipeline, "certificate").await;
+        ensure(told == Some(2_524_608_000.0), || format!("{told:?}"))
+    })
+    .await;
 }
 
 #[tokio::test]

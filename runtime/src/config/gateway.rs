@@ -28,6 +28,9 @@ pub struct Gateway {
     pub limits: Limits,
     /// Bytes of bodies in memory at once. 1 MiB to 64 GiB. `None` is 64 MiB, or twice the largest body that a source takes.
     pub body_budget: Option<u64>,
+    /// Bytes of bodies of one address in memory at once. 1 MiB to 64 GiB. `None` is three quarters of `body_budget`, or the
+    /// largest body that a source takes where that is more.
+    pub body_budget_per_address: Option<u64>,
     /// For a whole body to arrive. 100 ms to 10 min, default 30 s.
     pub body_timeout: Duration,
     /// For the headers of a request to arrive. 100 ms to 5 min, default 10 s.
@@ -105,6 +108,11 @@ impl Gateway {
             body_budget: reader.left_open(
                 "body_budget",
                 "64 MiB, or twice the largest max_body",
+                &size("1 MiB", "64 GiB"),
+            ),
+            body_budget_per_address: reader.left_open(
+                "body_budget_per_address",
+                "3/4 of body_budget, or the largest max_body",
                 &size("1 MiB", "64 GiB"),
             ),
             body_timeout: reader.or("body_timeout", "30s", &duration("100ms", "10m")),

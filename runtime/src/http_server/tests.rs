@@ -13,7 +13,14 @@ async fn answer(_request: Request<Incoming>, _peer: Peer) -> Response<Full<Bytes
 }
 
 fn limits(header_timeout: Duration) -> ServerLimits {
-    ServerLimits { connections: 10, share: None, tls: None, header_timeout, grace: Duration::from_secs(10) }
+    ServerLimits {
+        connections: 10,
+        share: None,
+        refuse: None,
+        tls: None,
+        header_timeout,
+        grace: Duration::from_secs(10),
+    }
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {

@@ -261,7 +261,8 @@ fn processed(now: &Snapshot, stream: &str) -> u64 {
 async fn erase_files(store: Option<&Objects>, files: &[FileName], receipt: &mut Receipt) -> Result<(), CommandError> {
     let Some(store) = store else { return Ok(()) };
     for name in files.iter().filter_map(object_name) {
-        store.delete(&name).await?;
+        // One that is not there any more was deleted by an earlier run.
+        store.delete(&name.month, vec![name.hash]).await?;
         receipt.erased("files", 1);
     }
     Ok(())
