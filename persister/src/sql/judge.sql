@@ -77,7 +77,9 @@ known AS (
         SELECT d.original_id, d.verdict, d.dedup_key
         FROM duplicates d WHERE d.received_at = i.received_at AND d.id = i.id OFFSET 0
     ) d ON true
-    -- Only for a replay of a repeat: what became of its original, whose id begins with its time in milliseconds.
+    -- Only for a replay of a repeat: what became of its original, whose id begins with its time in milliseconds. One that
+    -- is not there any more (its month was dropped, or its own retention was over) opens nothing: it was a message, and
+    -- this stays its repeat. A record whose own row went like that finds its key its own, and becomes a row again.
     LEFT JOIN LATERAL (
         SELECT
             'epoch'::timestamptz
