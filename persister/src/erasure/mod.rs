@@ -79,6 +79,8 @@ pub struct PersonsRow {
 /// A repeat of such a row. It has no content but the provider's id of the message.
 #[derive(Clone, Copy, Debug)]
 pub struct RepeatOf {
+    /// Its id.
+    pub id: Uuid,
     /// Its request.
     pub request_id: Uuid,
     /// The request's sequence in `RAW`.
@@ -142,14 +144,10 @@ impl Erasure {
     /// What repeats these rows.
     pub async fn repeats(&self, rows: &[PersonsRow]) -> Result<Vec<RepeatOf>, ErasureError> {
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-        let found: Vec<(Uuid, i64)> = sqlx::query_as(
-            "SELECT request_id, raw_sequence FROM duplicates WHERE original_id = ANY ($1) AND id <> original_id",
-        )
-        .bind(ids)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(ErasureError::Find)?;
-        let of = |(request_id, raw_sequence): (Uuid, i64)| RepeatOf {
+        let found: Vec<(Uuid, Uuid, i64)> =
+            sqlx::query_as(REPEATS).bind(ids).fetch_all(&self.pool).await.map_err(ErasureError::Find)?;
+        let of = |(id, request_id, raw_sequence): (Uuid, Uuid, i64)| RepeatOf {
+            id,
             request_id,
             raw_sequence: raw_sequence.unsigned_abs(),
         };
@@ -188,14 +186,16 @@ impl Erasure {
     /// Erases rows. Returns how many there were.
     pub async fn erase(&self, rows: &[PersonsRow]) -> Result<u64, ErasureError> {
         let all: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-        let windows: Vec<Vec<u8>> =
-            sqlx::query_scalar(WINDOWS).bind(all).fetch_all(&self.pool).await.map_err(ErasureError::Find)?;
+        let windows: Vec<(Uuid, Vec<u8>)> =
+            sqlx::query_as(WINDOWS).bind(all).fetch_all(&self.pool).await.map_err(ErasureError::Find)?;
         let months = rows.iter().filter_map(|row| Millis::from_unix(row.received_at.timestamp_millis())).map(Month::of);
         self.partitions.ensure(&self.pool, months.collect::<HashSet<_>>()).await.map_err(ErasureError::Erase)?;
         let mut erased = 0;
         for some in rows.chunks(BATCH) {
             let (times, ids) = places(some);
-            erased += erase_some(self.pool.clone(), times, ids, windows.clone()).await?;
+            // Only their own: the persister waits for every key that is locked.
+            let keys = windows.iter().filter(|(id, _)| ids.contains(id)).map(|(_, key)| key.clone()).collect();
+            erased += erase_some(self.pool.clone(), times, ids, keys).await?;
         }
         Ok(erased)
     }
@@ -221,6 +221,8 @@ impl Erasure {
     }
 }
 
+const REPEATS: &str = "
+    SELECT id, request_id, raw_sequence FROM duplicates WHERE original_id = ANY ($1) AND id <> original_id";
 const CONTENT_OF_MESSAGES: &str = "
     SELECT jsonb_build_object('table', 'messages') || to_jsonb(m)
     FROM unnest($1::timestamptz[], $2::uuid[]) AS i (received_at, id)
@@ -251,7 +253,8 @@ const REFERRING: &str = "
         SELECT request_id FROM message_statuses s WHERE s.received_at = f.received_at AND s.id = f.id
     ) r ON true";
 const WINDOWS: &str = "
-    SELECT dedup_key FROM message_keys WHERE id = ANY ($1) UNION SELECT dedup_key FROM past_keys WHERE id = ANY ($1)";
+    SELECT id, dedup_key FROM message_keys WHERE id = ANY ($1)
+    UNION SELECT id, dedup_key FROM past_keys WHERE id = ANY ($1)";
 const BLANK_REPEATS: &str = "
     UPDATE duplicates d SET provider_message_id = NULL
     FROM duplicates e
@@ -261,15 +264,15 @@ async fn erase_some(
     pool: PgPool,
     times: Vec<DateTime<Utc>>,
     ids: Vec<Uuid>,
-    windows: Vec<Vec<u8>>,
+    keys: Vec<Vec<u8>>,
 ) -> Result<u64, ErasureError> {
     let erased: i64 = transact(pool, End::Commit, move |connection| {
         Box::pin(async move {
             sqlx::query(BESIDE).execute(&mut *connection).await?;
             let lock = sqlx::query(include_str!("../sql/erasure/lock.sql"));
-            lock.bind(&times).bind(&ids).bind(&windows).execute(&mut *connection).await?;
+            lock.bind(&times).bind(&ids).bind(&keys).execute(&mut *connection).await?;
             let erase = sqlx::query_scalar(include_str!("../sql/erasure/erase.sql"));
-            erase.bind(&times).bind(&ids).bind(&windows).fetch_one(&mut *connection).await
+            erase.bind(&times).bind(&ids).bind(&keys).fetch_one(&mut *connection).await
         })
     })
     .await?;

@@ -10,13 +10,16 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use futures::stream::{StreamExt as _, TryStreamExt as _, iter};
 use persister::audit::course::Snapshot;
 use persister::audit::view;
-use persister::erasure::{FileName, PersonsRow};
+use persister::erasure::{FileName, PersonsRow, RepeatOf};
 use proto::kind::Class;
+use runtime::nats::Nats;
 use runtime::objects::{ObjectName, Objects};
+use runtime::stream_info::broker_millis;
 use runtime::topology::{BODIES, CANONICAL, DLQ, DUPLICATES, HELD, RAW, REPLAY, UNIQUE};
 use uuid::Uuid;
 
@@ -47,7 +50,7 @@ pub(crate) struct EraseArgs {
     /// How long to wait for what is on its way
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     wait: Duration,
-    /// Write the tables of every month concerned anew, however large: nobody can write to them meanwhile
+    /// Write the tables of every month concerned anew, however large: the persister waits meanwhile
     #[arg(long)]
     rewrite: bool,
     /// Do not ask (only a person at a terminal is asked)
@@ -66,6 +69,8 @@ const SMALL: u64 = 256 * 1024 * 1024;
 const OURS: usize = 10;
 /// Messages deleted at the same time.
 const TOGETHER: usize = 16;
+/// A gateway's clock is at most half of this off the broker's, in milliseconds.
+const CLOCKS: i64 = 10 * 60 * 1000;
 /// Where requests lie, and what is made of them.
 const REQUESTS: [&str; 3] = [RAW, HELD, REPLAY];
 const RECORDS: [&str; 4] = [CANONICAL, UNIQUE, DUPLICATES, DLQ];
@@ -104,17 +109,19 @@ impl Erase<'_> {
         let nats = &self.stores.nats;
         let mut receipt = Receipt { dry_run: self.args.dry_run, ..Receipt::default() };
         // What comes in from here on is new: it may be on its way for as long as this runs.
-        let mark = nats.stream_info(RAW).await?.state.last_seq;
-        let rows = self.rows(mark).await?;
-        let mut requests = self.requests_of(&rows).await?;
+        let begun = Begun::now(nats).await?;
+        let rows = self.rows(&begun).await?;
+        let repeats = self.stores.tables.repeats(&rows).await?;
+        let mut requests = requests_of(&rows, &repeats);
         let search = self.search(&requests);
         let mut hits = search.through(&REQUESTS).await?;
-        hits.retain(|hit| hit.stream != RAW || hit.sequence <= mark);
+        hits.retain(|hit| hit.stream != RAW || hit.sequence <= begun.last);
         self.settle(&search, &requests, &mut hits).await?;
 
         // What was on its way has become rows and repeats, whose requests may be others.
-        let rows = self.rows(mark).await?;
-        requests.extend(self.requests_of(&rows).await?);
+        let rows = self.rows(&begun).await?;
+        let repeats = self.stores.tables.repeats(&rows).await?;
+        requests.extend(requests_of(&rows, &repeats));
         let search = self.search(&requests);
         self.settle(&search, &requests, &mut hits).await?;
         let now = view::snapshot(nats).await?;
@@ -125,17 +132,36 @@ impl Erase<'_> {
         hits.retain(|hit| !hit.holds_requests() || !hit.request.is_some_and(|id| receipt.kept_requests.contains(&id)));
         let files = self.stores.tables.files(&rows).await?;
         note(&mut receipt, &rows, &hits, &files);
+        let store = self.store_for(&files)?;
         if self.args.dry_run {
             return Ok(receipt);
         }
-        let store = self.store_for(&files)?;
+        // A body stays longer than most of what refers to it, so rows say where some are.
+        let told = rows.iter().map(|row| row.id).chain(repeats.iter().map(|repeat| repeat.id));
+        let told = told.chain(requests.iter().map(|(request, _)| *request));
+        let bodies =
+            told.chain(hits.iter().filter_map(|hit| hit.body)).filter(|id| !receipt.kept_requests.contains(id));
+        self.erase_bodies(bodies.collect(), &mut receipt).await?;
         self.erase_messages(&hits, &mut receipt).await?;
         erase_files(store, &files, &mut receipt).await?;
         self.erase_rows(&rows, &mut receipt).await?;
         if !files.is_empty() {
-            receipt.replay = self.stores.tables.referring(&files).await?.into_iter().collect();
+            self.look_for_whoever_needs(&files, &mut receipt).await?;
         }
         Ok(receipt)
+    }
+
+    /// A file that was stored again for somebody else's record just before it was deleted here: his row comes when it has
+    /// gone through the stages.
+    async fn look_for_whoever_needs(&self, files: &[FileName], receipt: &mut Receipt) -> Result<(), CommandError> {
+        if !wait::for_everything(&self.stores.nats, self.args.wait).await? {
+            out::note(
+                "a stage stands still: whether somebody else needs a file that was deleted is not known yet; run this again",
+            );
+            receipt.unsure = true;
+        }
+        receipt.replay = self.stores.tables.referring(files).await?.into_iter().collect();
+        Ok(())
     }
 
     /// Adds the requests that rows tell of, and waits until every one has come to its end.
@@ -164,10 +190,11 @@ impl Erase<'_> {
         }
     }
 
-    /// The rows he is in, of requests up to `mark` in `RAW`; an error where he is one of us.
-    async fn rows(&self, mark: u64) -> Result<Vec<PersonsRow>, CommandError> {
+    /// The rows he is in, of requests that are not new; an error where he is one of us.
+    async fn rows(&self, begun: &Begun) -> Result<Vec<PersonsRow>, CommandError> {
         let mut rows = self.stores.tables.find(&self.person.addresses()).await?;
-        rows.retain(|row| row.raw_sequence <= mark);
+        // `RAW` may have been made anew since, and count from 1 again.
+        rows.retain(|row| row.raw_sequence <= begun.last || row.received_at < begun.surely_before);
         let others: HashSet<&str> =
             rows.iter().filter(|row| !row.wrote).filter_map(|row| row.sender.as_deref()).collect();
         if others.len() > OURS && !self.args.even_if_ours && !self.args.dry_run {
@@ -178,41 +205,40 @@ impl Erase<'_> {
         Ok(rows)
     }
 
-    /// The requests of his rows and of their repeats, with their places in `RAW`.
-    async fn requests_of(&self, rows: &[PersonsRow]) -> Result<HashSet<(Uuid, u64)>, CommandError> {
-        let repeats = self.stores.tables.repeats(rows).await?;
-        let of_repeats = repeats.iter().map(|repeat| (repeat.request_id, repeat.raw_sequence));
-        Ok(rows.iter().map(|row| (row.request_id, row.raw_sequence)).chain(of_repeats).collect())
-    }
-
-    /// Requests of which an entry of `DLQ` that is still open is not, or not only, his: it needs the request's body.
+    /// Requests that somebody else's record still needs: it is an open dead letter, or in a request that is held.
     async fn waiting(&self, hits: &[Hit]) -> Result<BTreeSet<Uuid>, CommandError> {
-        let shared: Vec<(Uuid, Uuid)> =
-            hits.iter().filter(|hit| !hit.whole).filter_map(|hit| Some((hit.letter?, hit.request?))).collect();
-        let letters: Vec<Uuid> = shared.iter().map(|(letter, _)| *letter).collect();
-        let entries = self.database.entries(&letters).await?;
+        let shared = || hits.iter().filter(|hit| !hit.whole);
+        let held = shared().filter(|hit| hit.stream == HELD).filter_map(|hit| hit.request);
+        let letters: Vec<(Uuid, Uuid)> = shared().filter_map(|hit| Some((hit.letter?, hit.request?))).collect();
+        let ids: Vec<Uuid> = letters.iter().map(|(letter, _)| *letter).collect();
+        let entries = self.database.entries(&ids).await?;
         let is_open = |letter: &Uuid| entries.get(letter).is_none_or(|entry| entry.closed_at.is_none());
-        Ok(shared.into_iter().filter(|(letter, _)| is_open(letter)).map(|(_, request)| request).collect())
+        let open = letters.iter().filter(|(letter, _)| is_open(letter)).map(|(_, request)| *request);
+        Ok(open.chain(held).collect())
     }
 
-    /// Bodies before what refers to them, so that they are found again after an interruption.
-    async fn erase_messages(&self, hits: &[Hit], receipt: &mut Receipt) -> Result<(), CommandError> {
+    async fn erase_bodies(&self, ids: BTreeSet<Uuid>, receipt: &mut Receipt) -> Result<(), CommandError> {
         let nats = &self.stores.nats;
-        let bodies: BTreeSet<Uuid> = hits.iter().filter_map(|hit| hit.body).collect();
-        for body in bodies {
-            let filter = format!("body.{body}");
+        let deletions = iter(ids.into_iter().map(|id| async move {
+            let (filter, mut chunks) = (format!("body.{id}"), 0);
             while let Some(chunk) = stream::first(nats, BODIES, &filter, 1).await? {
                 stream::delete(nats, BODIES, chunk.sequence).await?;
-                receipt.found(BODIES, 1);
-                receipt.erased(BODIES, 1);
+                chunks += 1;
             }
-        }
+            Ok::<u64, CommandError>(chunks)
+        }));
+        let chunks: Vec<u64> = deletions.buffer_unordered(TOGETHER).try_collect().await?;
+        receipt.found(BODIES, chunks.iter().sum());
+        receipt.erased(BODIES, chunks.iter().sum());
+        Ok(())
+    }
+
+    async fn erase_messages(&self, hits: &[Hit], receipt: &mut Receipt) -> Result<(), CommandError> {
+        let nats = &self.stores.nats;
         let letters: Vec<Uuid> = hits.iter().filter_map(|hit| hit.letter).collect();
         self.stores.tables.close_letters(&letters).await?;
-        let deletions = iter(
-            hits.iter()
-                .map(|hit| async move { stream::delete(nats, hit.stream, hit.sequence).await.map(|()| hit.stream) }),
-        );
+        let delete = async |hit: &Hit| stream::delete(nats, hit.stream, hit.sequence).await.map(|()| hit.stream);
+        let deletions = iter(hits.iter().map(delete));
         let erased: Vec<&'static str> = deletions.buffer_unordered(TOGETHER).try_collect().await?;
         for stream in erased {
             receipt.erased(stream, 1);
@@ -242,9 +268,32 @@ impl Erase<'_> {
         }
         tables.blank_repeats().await?;
         let most = if self.args.rewrite { u64::MAX } else { SMALL };
-        receipt.tidied(tables.tidy(rows, most).await?);
+        receipt.tidied(tables.tidy(most).await?);
         Ok(())
     }
+}
+
+/// When this began: what came in later is not looked at.
+struct Begun {
+    /// The newest message of `RAW`.
+    last: u64,
+    /// What was received before this is not new, whatever its sequence is.
+    surely_before: DateTime<Utc>,
+}
+
+impl Begun {
+    async fn now(nats: &Nats) -> Result<Self, CommandError> {
+        let info = nats.stream_info(RAW).await?;
+        let now = info.ts.as_deref().and_then(broker_millis).unwrap_or(0);
+        let surely_before = DateTime::from_timestamp_millis(now.saturating_sub(CLOCKS)).unwrap_or_default();
+        Ok(Self { last: info.state.last_seq, surely_before })
+    }
+}
+
+/// The requests of rows and of their repeats, with their places in `RAW`.
+fn requests_of(rows: &[PersonsRow], repeats: &[RepeatOf]) -> HashSet<(Uuid, u64)> {
+    let of_repeats = repeats.iter().map(|repeat| (repeat.request_id, repeat.raw_sequence));
+    rows.iter().map(|row| (row.request_id, row.raw_sequence)).chain(of_repeats).collect()
 }
 
 /// Up to where a stream of records is surely processed.

@@ -18,6 +18,8 @@ pub(super) struct Receipt {
     pub(super) kept_requests: BTreeSet<Uuid>,
     /// Requests of others that came to need a deleted file meanwhile.
     pub(super) replay: BTreeSet<Uuid>,
+    /// Whether there may be more of those.
+    pub(super) unsure: bool,
     /// Tables written anew.
     pub(super) rewritten: Vec<String>,
     /// Tables whose free space still holds what was erased.
@@ -51,7 +53,7 @@ impl Receipt {
 
     /// Whether somebody has to do something.
     pub(super) fn needs_somebody(&self) -> bool {
-        !self.kept_requests.is_empty() || !self.replay.is_empty()
+        !self.kept_requests.is_empty() || !self.replay.is_empty() || self.unsure
     }
 
     pub(super) fn tell(&self, json: bool) {
@@ -69,8 +71,8 @@ impl Receipt {
         }
         for request in &self.kept_requests {
             out::note(format!(
-                "of the request {request} another record waits in DLQ: it stays in the streams until that is replayed or \
-                 dropped (`penstock explain {request}`); then run this again"
+                "somebody else's record of the request {request} waits in DLQ or HELD: the request stays until that is \
+                 replayed, released or dropped (`penstock explain {request}`); then run this again"
             ));
         }
         for request in &self.replay {

@@ -2,6 +2,7 @@
 //! his addresses.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use normalizer::sources::Sources;
@@ -118,7 +119,7 @@ impl Search<'_> {
         let hit = Hit { request: Some(id), body: envelope.body.map(|_| id), ..hit };
         let known = self.requests.contains(&id);
         let Some(body) = self.payload(id, envelope.body, &message.payload).await? else {
-            return Ok(known.then_some(hit));
+            return Ok(known.then_some(Hit { whole: false, ..hit }));
         };
         let request = RawRequest { envelope, channel, source, body, raw_sequence: message.sequence };
         let share = match self.share(&request) {
@@ -133,7 +134,9 @@ impl Search<'_> {
             return self.share_of_bytes(request, Share::Whole);
         };
         let reading = self.sources.reading(request.source.as_str());
-        let elements = adapter.normalize(request, &reading.settings).elements;
+        // As the normalizer does: what an adapter cannot stand is no reason to find nothing of anybody.
+        let read = catch_unwind(AssertUnwindSafe(|| adapter.normalize(request, &reading.settings).elements));
+        let Ok(elements) = read else { return self.share_of_bytes(request, Share::Part) };
         let records = elements.iter().filter_map(|element| element.as_ref().ok());
         let (his, others): (Vec<_>, Vec<_>) = records.partition(|record| self.person.is_in(&record.message));
         match (his.is_empty(), others.is_empty()) {

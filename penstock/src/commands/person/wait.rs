@@ -15,6 +15,8 @@ use super::search::Hit;
 use crate::commands::error::CommandError;
 use crate::commands::out;
 
+/// Passes through the stages after which everything that was accepted before them has ended.
+const PASSES: u32 = 2;
 /// Between two looks at the stages.
 const STEP: Duration = Duration::from_millis(250);
 
@@ -51,6 +53,19 @@ pub(super) async fn for_the_end(nats: &Nats, hits: &[Hit], patience: Duration) -
         course.observe(&view::snapshot(nats).await?);
         sleep(STEP).await;
     }
+}
+
+/// Waits until the stages are done with everything that was on its way; false where one stands still.
+pub(super) async fn for_everything(nats: &Nats, patience: Duration) -> Result<bool, CommandError> {
+    let (begun, mut course, mut passes) = (Instant::now(), Course::default(), 0);
+    while passes < PASSES {
+        if begun.elapsed() >= patience {
+            return Ok(false);
+        }
+        passes += u32::from(course.observe(&view::snapshot(nats).await?));
+        sleep(STEP).await;
+    }
+    Ok(true)
 }
 
 fn word(stage: Stage) -> &'static str {

@@ -52,12 +52,18 @@ impl Person {
         self.addresses.contains(&text.to_lowercase())
     }
 
+    /// Whether this is one of his addresses in whatever form an adapter, or a person in a form, writes it.
+    fn is_written_as(&self, text: &str) -> bool {
+        self.has(text) || providers::spellings(text).iter().any(|spelling| self.has(spelling))
+    }
+
     fn is_value_in(&self, value: &Value) -> bool {
         match value {
-            Value::String(text) => self.has(text),
+            Value::String(text) => self.is_written_as(text),
+            Value::Number(number) => self.is_written_as(&number.to_string()),
             Value::Array(items) => items.iter().any(|item| self.is_value_in(item)),
             Value::Object(fields) => fields.values().any(|field| self.is_value_in(field)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+            Value::Null | Value::Bool(_) => false,
         }
     }
 
@@ -112,6 +118,17 @@ mod tests {
         }
         for body in ["banjo@example.com", "jo@example.community"] {
             assert!(!person.is_mentioned_in(body.as_bytes()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_his_address_in_whatever_form_it_was_written() {
+        let person = person(&["+49 151 1234567", "jo@example.com"]);
+        for value in [r#""+49151/1234567""#, r#"{"a": ["0049 151 1234567"]}"#, "491511234567", r#"" JO@example.com""#] {
+            assert!(person.is_value_in(&serde_json::from_str(value).unwrap()), "{value}");
+        }
+        for value in ["4915112345678", r#""write to jo@example.com""#, "true", r#"{"jo@example.com": 1}"#] {
+            assert!(!person.is_value_in(&serde_json::from_str(value).unwrap()), "{value}");
         }
     }
 
