@@ -1,7 +1,7 @@
 //! `penstock export` and `penstock erase`: everything of somebody given out, and taken away.
 //!
 //! [`whom`] says who is meant and what is about him, pure; [`search`] looks through the streams, `persister::erasure`
-//! through the tables; [`wait`] lets what is on its way come to its end; [`export`] and [`erase`] do the rest.
+//! through the tables; [`wait`] lets what is on its way come to its end; [`mod@export`] and [`mod@erase`] do the rest.
 
 mod erase;
 mod export;
