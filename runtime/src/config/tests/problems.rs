@@ -45,7 +45,7 @@ fn every_kind_of_value_says_what_it_allows() {
         ("[attachments]\naccess_key_id = { value = \"a\" }", "access_key_id and secret_access_key go together"),
         ("[log]\nformat = \"xml\"", "log.format: expected one of json, pretty, found \"xml\""),
         ("[log]\nlevel = \"inof\"", "log.level: expected a level"),
-        ("[penstok]\n", "penstok: unknown setting; expected one of gateway, nats"),
+        ("[penstok]\n", "penstok: unknown setting; expected one of gateway, retention, nats"),
     ] {
         contains(&problems_alone(text), expected);
     }
