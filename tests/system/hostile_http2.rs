@@ -125,17 +125,22 @@ async fn one_address_has_no_more_requests_in_hand_over_http2_than_it_may_have_co
         .collect::<Vec<_>>();
     assert_eq!(attack(&url, &[], &begun).await, End::Served);
     assert_eq!(refused().await, Some(100.0 - f64::from(SHARE)));
-    // Begun and not ended, they hold their places; what comes meanwhile is answered as any other request.
-    let (mut reader, mut writer) = raw_http2::open(&url, &[]).await.unwrap();
-    writer.write_all(&begun).await.unwrap();
+    // Begun and not ended, they hold their places; what comes meanwhile is answered as any other request. Those of the
+    // connection before may have theirs still, so that the next one's are refused: then another connection tries.
+    let mut holding = Vec::new();
     let refusal = eventually(PATIENCE, "there is no room", async || {
+        let (reader, mut writer) = raw_http2::open(&url, &[]).await.unwrap();
+        writer.write_all(&begun).await.unwrap();
+        holding.push((reader, writer));
         let answer = pipeline.post(&Request::json("/v1/webhook/floods", "{}").over_http2()).await;
         ensure(answer.status == 503, || answer.to_string()).map(|()| answer)
     })
     .await;
     assert!(refusal.problem(503).header("Retry-After").is_some_and(|wait| wait != "0"), "{refusal}");
-    assert!(raw_http2::read(&mut reader).await.is_ok());
-    drop((reader, writer));
+    for (reader, _) in &mut holding {
+        assert!(raw_http2::read(reader).await.is_ok());
+    }
+    drop(holding);
     // Those in hand end by themselves, or with their connection, and leave their places to others.
     eventually(PATIENCE, "there is room again", async || {
         let request = Request::json("/v1/webhook/floods", "{}").over_http2();

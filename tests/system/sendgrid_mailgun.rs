@@ -20,8 +20,8 @@ fn sample(file: &str, change: impl FnOnce(&mut Vec<u8>)) -> Request {
     headers.fold(request, |request, (name, value)| request.header(name, value.as_str().unwrap()))
 }
 
-/// A mail as a route of Mailgun's posts it.
-fn route(source: &str, token: &str, text: &str) -> Request {
+/// A mail as a route of Mailgun's posts it, signed at a time in seconds since 1970.
+fn route(source: &str, signed_at: i64, token: &str, text: &str) -> Request {
     let headers = r#"[["From","Ida <ida@y.example>"],["To","in@x.example"],["Message-Id","<1@y.example>"]]"#;
     let mail = [
         ("recipient", "in@x.example"),
@@ -29,7 +29,7 @@ fn route(source: &str, token: &str, text: &str) -> Request {
         ("body-plain", text),
         ("message-headers", headers),
     ];
-    let triple = mailgun(MAILGUN, unix_seconds(), token);
+    let triple = mailgun(MAILGUN, signed_at, token);
     let fields: Vec<(&str, &str)> =
         mail.into_iter().chain(triple.iter().map(|(name, value)| (*name, &**value))).collect();
     Request::form(format!("/v1/email/{source}"), &fields)
@@ -65,7 +65,7 @@ async fn a_mail_and_a_bounce_by_sendgrid_become_rows() {
 #[tokio::test]
 async fn a_mail_and_an_event_by_mailgun_become_rows() {
     let pipeline = shared::pipeline().await;
-    let row = message(&pipeline, &route("route", "t1", "hello")).await;
+    let row = message(&pipeline, &route("route", unix_seconds(), "t1", "hello")).await;
     assert_eq!((&row["verified"], &row["text"]), (&json!("yes"), &json!("hello")), "{row:#}");
     assert_eq!(row["metadata"]["envelope_to"], "in@x.example", "{row:#}");
 
@@ -87,14 +87,16 @@ async fn a_mail_and_an_event_by_mailgun_become_rows() {
 #[tokio::test]
 async fn a_token_is_believed_with_one_mail_and_answered_with_200_always() {
     let pipeline = shared::pipeline().await;
-    let real = route("token", "once", "pay 10");
+    // A token is used with the second it was signed in: the forger has both.
+    let signed_at = unix_seconds();
+    let real = route("token", signed_at, "once", "pay 10");
     let row = message(&pipeline, &real).await;
     assert_eq!(row["verified"], "yes", "{row:#}");
     // The same again is what a retry is; signed anew it is the same mail, too.
     pipeline.post(&real).await.accepted();
-    pipeline.post(&route("token", "anew", "pay 10")).await.accepted();
+    pipeline.post(&route("token", unix_seconds(), "anew", "pay 10")).await.accepted();
 
-    let forged = message(&pipeline, &route("token", "once", "pay 1000")).await;
+    let forged = message(&pipeline, &route("token", signed_at, "once", "pay 1000")).await;
     assert_eq!((&forged["verified"], &forged["text"]), (&json!("no"), &json!("pay 1000")), "{forged:#}");
     assert_eq!(forged["metadata"]["token"], row["metadata"]["token"]);
     let rows = pipeline.rows("token", 2, 2).await;
