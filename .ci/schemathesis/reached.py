@@ -7,8 +7,8 @@ import sys
 import urllib.request
 
 EXPECTED = [
-    ("contact", "accepted"),
-    ("contact", "unsupported_media_type"),
+    ("feedback", "accepted"),
+    ("feedback", "unsupported_media_type"),
     ("open", "accepted"),
     ("open", "conflict"),
     ("open", "bad_request"),
