@@ -2,7 +2,8 @@
 //! that all requests share.
 //!
 //! The budget is taken as bytes arrive, never for what a client only announces, and given back when the last copy of
-//! the bytes is dropped, wherever that is: a broker that is away cannot make memory grow.
+//! the bytes is dropped, wherever that is: a broker that is away cannot make memory grow. What announces more than there is
+//! room for is refused before it is read: to read most of it first would cost those who are served meanwhile.
 
 use std::time::Duration;
 
@@ -61,10 +62,12 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     // The exact length where there is a `Content-Length`, 0 where the body is chunked.
-    if body.size_hint().lower() > limit {
+    let announced = body.size_hint().lower();
+    if announced > limit {
         return Err(BodyError::TooLarge);
     }
     share.grow(beside)?;
+    share.fits(usize::try_from(announced).unwrap_or(usize::MAX))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let bytes = match tokio::time::timeout(time, collect(body, limit, &mut share)).await {
         Ok(collected) => collected?,
@@ -123,10 +126,12 @@ where
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     use futures::stream::{self, StreamExt as _};
     use http_body_util::{Empty, Full, StreamBody};
-    use hyper::body::Frame;
+    use hyper::body::{Frame, SizeHint};
 
     use super::*;
 
@@ -186,6 +191,31 @@ mod tests {
         drop(part);
         assert_eq!(budget.used(), 0);
         assert!(read(2000).await.is_ok());
+    }
+
+    /// A body of a length that its head says, which nobody reads.
+    struct Announced(u64);
+
+    impl Body for Announced {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            panic!("it is read");
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_announces_more_than_there_is_room_for_is_refused_before_it_is_read_and_takes_nothing() {
+        let budget = budget(4096);
+        let held = read(&mut Full::from("one"), 4, TIME, budget.share(CLIENT), 0).await.unwrap();
+        let read = read(&mut Announced(3073), 1 << 20, TIME, budget.share(CLIENT), 0).await;
+        assert_eq!((read, budget.used()), (Err(BodyError::NoRoom(NoRoom::Share)), PIECE));
+        drop(held);
     }
 
     #[tokio::test(start_paused = true)]

@@ -67,7 +67,8 @@ impl Budget {
 }
 
 impl Pieces {
-    fn take(&mut self, address: IpAddr, more: usize) -> Result<(), NoRoom> {
+    /// What the address and all together would hold with so many more.
+    fn with(&self, address: IpAddr, more: usize) -> Result<(usize, usize), NoRoom> {
         let own = self.used_by.get(&address).copied().unwrap_or(0).saturating_add(more);
         let all = self.used.saturating_add(more);
         if own > pieces(self.size.address) {
@@ -76,6 +77,11 @@ impl Pieces {
         if all > pieces(self.size.all) {
             return Err(NoRoom::Full);
         }
+        Ok((own, all))
+    }
+
+    fn take(&mut self, address: IpAddr, more: usize) -> Result<(), NoRoom> {
+        let (own, all) = self.with(address, more)?;
         self.used = all;
         self.used_by.insert(address, own);
         Ok(())
@@ -107,15 +113,25 @@ pub struct Share {
 }
 
 impl Share {
+    /// Whether there is room for so many bytes more, at this moment. Takes nothing.
+    pub fn fits(&self, bytes: usize) -> Result<(), NoRoom> {
+        self.budget.pieces().with(self.address, self.missing(bytes)).map(|_| ())
+    }
+
     /// So many bytes more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        let more = self.missing(bytes);
         self.bytes = self.bytes.saturating_add(bytes);
-        let more = self.bytes.div_ceil(PIECE).saturating_sub(self.held);
         if more > 0 {
             self.budget.pieces().take(self.address, more)?;
             self.held += more;
         }
         Ok(())
+    }
+
+    /// Pieces that it does not hold yet, with so many bytes more.
+    fn missing(&self, bytes: usize) -> usize {
+        self.bytes.saturating_add(bytes).div_ceil(PIECE).saturating_sub(self.held)
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Attack {
 
 /// Connections that are held at once by those that hold any.
 const HELD: u32 = 2_000;
+/// What they are begun over, where it is not to be at one moment.
+const SPREAD: Duration = Duration::from_secs(1);
 /// Where attackers come from.
 const ADDRESSES: u8 = 4;
 /// Those that wait for an answer at once; more are not begun.
@@ -43,15 +45,24 @@ where
 /// All of them.
 pub(crate) fn all() -> Vec<Attack> {
     let mut attacks = vec![
-        attack("slow heads", "2,000 connections, each a byte a second", |target| hold(target, HELD, Slow::Head)),
-        attack("slow bodies", "2,000 connections, each a byte a second", |target| hold(target, HELD, Slow::Body)),
+        attack("slow heads", "2,000 connections, each a byte a second", |target| {
+            hold(target, HELD, Slow::Head, SPREAD)
+        }),
+        attack("slow bodies", "2,000 connections, each a byte a second", |target| {
+            hold(target, HELD, Slow::Body, SPREAD)
+        }),
         attack("answers that nobody reads", "500 connections, each a request a second", |target| {
-            hold(target, 500, Slow::Reader)
+            hold(target, 500, Slow::Reader, SPREAD)
         }),
         attack(
             "unfinished bodies of one address",
             "64 connections with most of 1 MiB each, each again a second after it is refused",
-            |target| hold(Target { addresses: 1, ..target }, 64, Slow::Large),
+            |target| hold(Target { addresses: 1, ..target }, 64, Slow::Large, SPREAD),
+        ),
+        attack(
+            "unfinished bodies at one moment",
+            "200 connections with most of 1 MiB each, each again a second after it is refused",
+            |target| hold(Target { addresses: 1, ..target }, 200, Slow::Large, Duration::ZERO),
         ),
         attack("connections", "1,000 opened and closed a second", |target| {
             at_rate(1000, move || {
@@ -156,14 +167,13 @@ enum Slow {
     Reader,
 }
 
-/// Holds so many connections; one that is turned away comes again a second later.
-async fn hold(target: Target, connections: u32, slow: Slow) {
+/// Holds so many connections, begun over that time; one that is turned away comes again a second later.
+async fn hold(target: Target, connections: u32, slow: Slow, spread: Duration) {
     let mut held = JoinSet::new();
     for number in 0..connections {
         let target = target.clone();
         held.spawn(async move {
-            // Over a second, and not at one moment.
-            sleep(Duration::from_secs(1) * number / connections).await;
+            sleep(spread * number / connections).await;
             loop {
                 if let Ok(stream) = target.connect().await {
                     // However it ends: to be turned away is what the gateway is there for.
