@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use memchr::memmem;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 use tests::config::{self, STANDARD, TWILIO, UNLIMITED};
 use tests::eventually::ensure;
 use tests::sign::{standard_request, twilio_request};
@@ -131,6 +132,9 @@ async fn what_is_erased_is_in_no_file_of_any_store_and_nothing_brings_it_back() 
         assert_eq!(dry["places"][place], json!({"found": number, "erased": 0}), "{place}: {dry:#}");
         assert_eq!(receipt["places"][place], json!({"found": number, "erased": number}), "{place}: {receipt:#}");
     }
+    let chunks = dry["places"]["BODIES"]["found"].as_u64().unwrap();
+    assert!(chunks > 0, "{dry:#}");
+    assert_eq!(receipt["places"]["BODIES"], json!({"found": chunks, "erased": chunks}), "{receipt:#}");
     assert!(holding_a_canary(files.path()).is_empty(), "his file is still there");
     // A checkpoint removes the files of the tables that were written anew.
     pipeline.database.execute("CHECKPOINT").await;
@@ -221,6 +225,27 @@ async fn a_record_of_somebody_else_that_waits_in_the_dlq_keeps_the_request_that_
 }
 
 #[tokio::test]
+async fn two_erasures_do_not_run_at_once() {
+    let files = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::start(&sources(files.path())).await;
+    posted(&pipeline, &with_file(MAIL)).await;
+    pipeline.settled().await;
+    let run = pipeline.up().run().expect("penstock up runs");
+    let mut other = PgConnection::connect(&run.postgres_url).await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(7236834, 3)").execute(&mut other).await.unwrap();
+    let (_, code, told) = erase(&pipeline, &["--address", MAIL]).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("another erasure is running"), "{told}");
+    assert_eq!(pipeline.database.number("SELECT count(*) FROM messages").await, 1);
+    let (dry, code, told) = erase(&pipeline, &["--address", MAIL, "--dry-run"]).await;
+    assert_eq!((code, &dry["places"]["messages"]["found"]), (Some(0), &json!(1)), "{told}");
+    drop(other);
+    let (_, code, told) = erase(&pipeline, &["--address", MAIL]).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(pipeline.database.number("SELECT count(*) FROM messages").await, 0);
+}
+
+#[tokio::test]
 async fn an_address_that_many_have_written_to_is_not_erased_by_mistake() {
     let files = tempfile::tempdir().unwrap();
     let pipeline = Pipeline::start(&sources(files.path())).await;
@@ -241,7 +266,9 @@ async fn an_address_that_many_have_written_to_is_not_erased_by_mistake() {
 async fn an_export_has_all_that_is_kept_of_somebody_and_nothing_of_his_neighbours() {
     let files = tempfile::tempdir().unwrap();
     let pipeline = Pipeline::start(&sources(files.path())).await;
-    posted(&pipeline, &text_of("SM1", PHONE, "wrote-this-alone")).await;
+    let text = text_of("SM1", PHONE, "wrote-this-alone");
+    posted(&pipeline, &text).await;
+    let again = posted(&pipeline, &text).await.id();
     posted(&pipeline, &with_file(MAIL)).await;
     let shared =
         form(&json!([{"email": MAIL, "message": "mine"}, {"email": "n@x.example", "message": "a neighbour's"}]));
@@ -259,7 +286,10 @@ async fn an_export_has_all_that_is_kept_of_somebody_and_nothing_of_his_neighbour
     texts.sort_unstable();
     assert_eq!(texts, ["mine", "wrote-this-alone"]);
     let raw: Vec<&Value> = lines.iter().filter(|line| line["stream"] == "RAW").collect();
-    assert_eq!(raw.len(), 3, "{raw:#?}");
+    assert_eq!(raw.len(), 4, "{raw:#?}");
+    let repeats: Vec<&Value> = lines.iter().filter(|line| line["table"] == "duplicates").collect();
+    assert_eq!(repeats.len(), 1, "{repeats:#?}");
+    assert_eq!((&repeats[0]["request_id"], &repeats[0]["provider_message_id"]), (&json!(again), &json!("SM1")));
     assert!(raw.iter().any(|line| line["body"].as_str().is_some_and(|body| body.contains("wrote-this-alone"))));
     assert!(raw.iter().any(|line| line["left_out"].is_string()), "the request that others are in is named only");
     for other in ["a neighbour's", "n@x.example", "a stranger's", "4155550199"] {

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use proto::Millis;
 use proto::kind::Class;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{Executor as _, Row as _};
+use sqlx::{Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::partitions::{Month, Partitions};
@@ -27,6 +27,9 @@ const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '10s'; SET
 const BATCH: usize = 200;
 /// The half of the lock that stands beside other batches and not beside a replay; see `sql/keys.sql`.
 const BESIDE: &str = "SELECT pg_advisory_xact_lock_shared(7236834, 1)";
+
+/// Held by a run as long as its connection lasts.
+const BY_ITSELF: &str = "SELECT pg_try_advisory_lock(7236834, 3)";
 
 /// Why something could not be found or erased. What was erased before stays so, and the rest is found again.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,9 @@ pub enum ErasureError {
     /// Rows could not be looked for.
     #[error("could not look for rows: may this user read the tables?")]
     Find(#[source] sqlx::Error),
+    /// Whether another erasure runs could not be asked.
+    #[error("could not take the lock of an erasure")]
+    Lock(#[source] sqlx::Error),
     /// Rows could not be erased.
     #[error("could not erase rows: erasing needs the user that owns the tables")]
     Erase(#[source] sqlx::Error),
@@ -96,6 +102,21 @@ pub struct FileName {
     pub blake3: String,
 }
 
+/// How many rows were erased, by table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Of `messages`.
+    pub messages: u64,
+    /// Of `message_statuses`.
+    pub statuses: u64,
+}
+
+/// No other erasure runs, until this is dropped.
+#[derive(Debug)]
+pub struct ByItself {
+    _connection: PgConnection,
+}
+
 /// The tables, for whoever owns them.
 #[derive(Debug)]
 pub struct Erasure {
@@ -114,6 +135,14 @@ impl Erasure {
             .await
             .map_err(ErasureError::Connect)?;
         Ok(Self { pool, partitions: Partitions::default() })
+    }
+
+    /// That no other erasure runs meanwhile; `None` where one does. Two that run at once could each leave a file to the
+    /// other's person, and nobody would delete it.
+    pub async fn by_itself(&self) -> Result<Option<ByItself>, ErasureError> {
+        let mut connection = self.pool.acquire().await.map_err(ErasureError::Connect)?.detach();
+        let alone: bool = sqlx::query_scalar(BY_ITSELF).fetch_one(&mut connection).await.map_err(ErasureError::Lock)?;
+        Ok(alone.then_some(ByItself { _connection: connection }))
     }
 
     /// The rows that somebody is in, by his addresses in lower case; oldest first.
@@ -139,6 +168,12 @@ impl Erasure {
             }
         }
         Ok(content)
+    }
+
+    /// What repeats these rows, as JSON.
+    pub async fn content_of_repeats(&self, rows: &[PersonsRow]) -> Result<Vec<serde_json::Value>, ErasureError> {
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        sqlx::query_scalar(CONTENT_OF_REPEATS).bind(ids).fetch_all(&self.pool).await.map_err(ErasureError::Find)
     }
 
     /// What repeats these rows.
@@ -183,19 +218,21 @@ impl Erasure {
         sqlx::query_scalar(REFERRING).bind(months).bind(hashes).fetch_all(&self.pool).await.map_err(ErasureError::Find)
     }
 
-    /// Erases rows. Returns how many there were.
-    pub async fn erase(&self, rows: &[PersonsRow]) -> Result<u64, ErasureError> {
+    /// Erases rows. Returns how many were there to be erased.
+    pub async fn erase(&self, rows: &[PersonsRow]) -> Result<Erased, ErasureError> {
         let all: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let windows: Vec<(Uuid, Vec<u8>)> =
             sqlx::query_as(WINDOWS).bind(all).fetch_all(&self.pool).await.map_err(ErasureError::Find)?;
         let months = rows.iter().filter_map(|row| Millis::from_unix(row.received_at.timestamp_millis())).map(Month::of);
         self.partitions.ensure(&self.pool, months.collect::<HashSet<_>>()).await.map_err(ErasureError::Erase)?;
-        let mut erased = 0;
+        let mut erased = Erased::default();
         for some in rows.chunks(BATCH) {
             let (times, ids) = places(some);
             // Only their own: the persister waits for every key that is locked.
             let keys = windows.iter().filter(|(id, _)| ids.contains(id)).map(|(_, key)| key.clone()).collect();
-            erased += erase_some(self.pool.clone(), times, ids, keys).await?;
+            let (messages, statuses) = erase_some(self.pool.clone(), times, ids, keys).await?;
+            erased.messages += messages.unsigned_abs();
+            erased.statuses += statuses.unsigned_abs();
         }
         Ok(erased)
     }
@@ -233,6 +270,11 @@ const CONTENT_OF_STATUSES: &str = "
     FROM unnest($1::timestamptz[], $2::uuid[]) AS i (received_at, id)
     JOIN message_statuses m ON m.received_at = i.received_at AND m.id = i.id
     ORDER BY m.received_at, m.id";
+const CONTENT_OF_REPEATS: &str = "
+    SELECT jsonb_build_object('table', 'duplicates') || to_jsonb(d)
+    FROM duplicates d
+    WHERE original_id = ANY ($1) AND id <> original_id
+    ORDER BY received_at, id";
 const FILES: &str = "
     SELECT DISTINCT to_char(f.received_at AT TIME ZONE 'UTC', 'YYYY-MM'), f.blake3
     FROM unnest($1::timestamptz[], $2::uuid[]) AS i (received_at, id)
@@ -265,18 +307,18 @@ async fn erase_some(
     times: Vec<DateTime<Utc>>,
     ids: Vec<Uuid>,
     keys: Vec<Vec<u8>>,
-) -> Result<u64, ErasureError> {
-    let erased: i64 = transact(pool, End::Commit, move |connection| {
+) -> Result<(i64, i64), ErasureError> {
+    transact(pool, End::Commit, move |connection| {
         Box::pin(async move {
             sqlx::query(BESIDE).execute(&mut *connection).await?;
             let lock = sqlx::query(include_str!("../sql/erasure/lock.sql"));
             lock.bind(&times).bind(&ids).bind(&keys).execute(&mut *connection).await?;
-            let erase = sqlx::query_scalar(include_str!("../sql/erasure/erase.sql"));
+            let erase = sqlx::query_as(include_str!("../sql/erasure/erase.sql"));
             erase.bind(&times).bind(&ids).bind(&keys).fetch_one(&mut *connection).await
         })
     })
-    .await?;
-    Ok(erased.unsigned_abs())
+    .await
+    .map_err(ErasureError::from)
 }
 
 impl From<Failed<sqlx::Error>> for ErasureError {

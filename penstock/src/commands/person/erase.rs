@@ -7,7 +7,7 @@
 //! What a reader would get wrong: a request can bring records of several people. It goes from the streams, with which it
 //! cannot be replayed any more; the rows of the others stay.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ use clap::Args;
 use futures::stream::{StreamExt as _, TryStreamExt as _, iter};
 use persister::audit::course::Snapshot;
 use persister::audit::view;
-use persister::erasure::{FileName, PersonsRow, RepeatOf};
+use persister::erasure::{ByItself, FileName, PersonsRow, RepeatOf};
 use proto::kind::Class;
 use runtime::nats::Nats;
 use runtime::objects::{ObjectName, Objects};
@@ -84,6 +84,7 @@ pub(crate) async fn run(args: EraseArgs) -> Answer {
     }
     let stores = Stores::open(&site).await?;
     let database = Database::connect(&site).await?;
+    let by_itself = if args.dry_run { None } else { Some(alone(&stores).await?) };
     let erasure = Erase { stores: &stores, database, person: &person, args: &args };
     let receipt = tokio::select! {
         receipt = erasure.all() => receipt?,
@@ -92,9 +93,16 @@ pub(crate) async fn run(args: EraseArgs) -> Answer {
             return Err(CommandError::finding("interrupted", next));
         }
     };
+    drop(by_itself);
     stores.tables.close().await;
     receipt.tell(args.json);
     Ok(Ending::finding_if(receipt.needs_somebody()))
+}
+
+async fn alone(stores: &Stores) -> Result<ByItself, CommandError> {
+    stores.tables.by_itself().await?.ok_or_else(|| {
+        CommandError::finding("another erasure is running; nothing was erased", "run this again when it has ended")
+    })
 }
 
 struct Erase<'a> {
@@ -125,23 +133,28 @@ impl Erase<'_> {
         let search = self.search(&requests);
         self.settle(&search, &requests, &mut hits).await?;
         let now = view::snapshot(nats).await?;
-        let records = search.through(&RECORDS).await?;
+        let known: HashSet<Uuid> =
+            hits.iter().filter_map(|hit| hit.request).chain(requests.iter().map(|(request, _)| *request)).collect();
+        let mut records = search.through(&RECORDS).await?;
+        records.retain(|hit| begun.was_there(hit, &known));
         hits.extend(records.into_iter().filter(|hit| self.args.dry_run || hit.sequence <= processed(&now, hit.stream)));
 
         receipt.kept_requests = self.waiting(&hits).await?;
         hits.retain(|hit| !hit.holds_requests() || !hit.request.is_some_and(|id| receipt.kept_requests.contains(&id)));
         let files = self.stores.tables.files(&rows).await?;
         note(&mut receipt, &rows, &hits, &files);
-        let store = self.store_for(&files)?;
-        if self.args.dry_run {
-            return Ok(receipt);
-        }
+        let store = self.stores.store_for(&files)?;
         // A body stays longer than most of what refers to it, so rows say where some are.
         let told = rows.iter().map(|row| row.id).chain(repeats.iter().map(|repeat| repeat.id));
         let told = told.chain(requests.iter().map(|(request, _)| *request));
         let bodies =
             told.chain(hits.iter().filter_map(|hit| hit.body)).filter(|id| !receipt.kept_requests.contains(id));
-        self.erase_bodies(bodies.collect(), &mut receipt).await?;
+        let bodies: BTreeSet<Uuid> = bodies.collect();
+        receipt.found(BODIES, self.bodies(&bodies, Then::Stay).await?);
+        if self.args.dry_run {
+            return Ok(receipt);
+        }
+        receipt.erased(BODIES, self.bodies(&bodies, Then::Go).await?);
         self.erase_messages(&hits, &mut receipt).await?;
         erase_files(store, &files, &mut receipt).await?;
         self.erase_rows(&rows, &mut receipt).await?;
@@ -217,20 +230,22 @@ impl Erase<'_> {
         Ok(open.chain(held).collect())
     }
 
-    async fn erase_bodies(&self, ids: BTreeSet<Uuid>, receipt: &mut Receipt) -> Result<(), CommandError> {
+    /// The chunks of bodies, and what becomes of them. Returns how many there were.
+    async fn bodies(&self, ids: &BTreeSet<Uuid>, then: Then) -> Result<u64, CommandError> {
         let nats = &self.stores.nats;
-        let deletions = iter(ids.into_iter().map(|id| async move {
-            let (filter, mut chunks) = (format!("body.{id}"), 0);
-            while let Some(chunk) = stream::first(nats, BODIES, &filter, 1).await? {
-                stream::delete(nats, BODIES, chunk.sequence).await?;
+        let counts = iter(ids.iter().map(|id| async move {
+            let (filter, mut chunks, mut next) = (format!("body.{id}"), 0, 1);
+            while let Some(chunk) = stream::first(nats, BODIES, &filter, next).await? {
+                if matches!(then, Then::Go) {
+                    stream::delete(nats, BODIES, chunk.sequence).await?;
+                }
                 chunks += 1;
+                next = chunk.sequence + 1;
             }
             Ok::<u64, CommandError>(chunks)
         }));
-        let chunks: Vec<u64> = deletions.buffer_unordered(TOGETHER).try_collect().await?;
-        receipt.found(BODIES, chunks.iter().sum());
-        receipt.erased(BODIES, chunks.iter().sum());
-        Ok(())
+        let chunks: Vec<u64> = counts.buffer_unordered(TOGETHER).try_collect().await?;
+        Ok(chunks.iter().sum())
     }
 
     async fn erase_messages(&self, hits: &[Hit], receipt: &mut Receipt) -> Result<(), CommandError> {
@@ -246,26 +261,11 @@ impl Erase<'_> {
         Ok(())
     }
 
-    fn store_for(&self, files: &[FileName]) -> Result<Option<&Objects>, CommandError> {
-        match &self.stores.files {
-            Some(store) => Ok(Some(store)),
-            None if files.is_empty() => Ok(None),
-            None => {
-                let what = "rows of his refer to files, and the configuration does not say where files are";
-                Err(CommandError::usage(
-                    what,
-                    "name the one with [attachments] that the normalizer runs with: --config FILE",
-                ))
-            }
-        }
-    }
-
     async fn erase_rows(&self, rows: &[PersonsRow], receipt: &mut Receipt) -> Result<(), CommandError> {
         let tables = &self.stores.tables;
-        tables.erase(rows).await?;
-        for row in rows {
-            receipt.erased(table_name(row.table), 1);
-        }
+        let erased = tables.erase(rows).await?;
+        receipt.erased(table_name(Class::Message), erased.messages);
+        receipt.erased(table_name(Class::Status), erased.statuses);
         tables.blank_repeats().await?;
         let most = if self.args.rewrite { u64::MAX } else { SMALL };
         receipt.tidied(tables.tidy(most).await?);
@@ -273,20 +273,40 @@ impl Erase<'_> {
     }
 }
 
+/// What becomes of what was found.
+#[derive(Clone, Copy)]
+enum Then {
+    Stay,
+    Go,
+}
+
 /// When this began: what came in later is not looked at.
 struct Begun {
     /// The newest message of `RAW`.
     last: u64,
+    /// The newest of each stream of records. What is made later of a request that was there goes with it.
+    records: HashMap<&'static str, u64>,
     /// What was received before this is not new, whatever its sequence is.
     surely_before: DateTime<Utc>,
 }
 
 impl Begun {
     async fn now(nats: &Nats) -> Result<Self, CommandError> {
+        let mut records = HashMap::new();
+        for stream in RECORDS {
+            records.insert(stream, nats.stream_info(stream).await?.state.last_seq);
+        }
         let info = nats.stream_info(RAW).await?;
         let now = info.ts.as_deref().and_then(broker_millis).unwrap_or(0);
         let surely_before = DateTime::from_timestamp_millis(now.saturating_sub(CLOCKS)).unwrap_or_default();
-        Ok(Self { last: info.state.last_seq, surely_before })
+        // `RAW` last: else a record of a request that came in between would pass for one that was there.
+        Ok(Self { last: info.state.last_seq, records, surely_before })
+    }
+
+    /// Whether a record was there, or is of a request that was.
+    fn was_there(&self, hit: &Hit, requests: &HashSet<Uuid>) -> bool {
+        self.records.get(hit.stream).is_some_and(|last| hit.sequence <= *last)
+            || hit.request.is_some_and(|id| requests.contains(&id))
     }
 }
 
@@ -338,4 +358,32 @@ fn table_name(class: Class) -> &'static str {
 pub(super) fn object_name(file: &FileName) -> Option<ObjectName> {
     let hash = blake3::Hash::from_hex(&file.blake3).ok()?;
     Some(ObjectName { month: file.month.clone(), hash })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_was_made_since_goes_only_with_a_request_that_was_there() {
+        let begun =
+            Begun { last: 9, records: HashMap::from([(DLQ, 5), (UNIQUE, 7)]), surely_before: DateTime::default() };
+        let (there, new) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let record = |stream, sequence, request| Hit {
+            stream,
+            sequence,
+            channel: None,
+            request,
+            body: None,
+            letter: None,
+            whole: true,
+        };
+        let requests = HashSet::from([there]);
+        let goes = |stream, sequence, request| begun.was_there(&record(stream, sequence, request), &requests);
+        assert!(goes(DLQ, 5, Some(new)), "its request may have left RAW");
+        assert!(goes(DLQ, 6, Some(there)));
+        assert!(!goes(DLQ, 6, Some(new)));
+        assert!(!goes(DLQ, 6, None));
+        assert!(goes(UNIQUE, 7, None));
+    }
 }

@@ -1,5 +1,5 @@
-//! `penstock export`: everything that is kept of somebody, as JSON, one value a line: his rows as they are, and the
-//! requests as they came.
+//! `penstock export`: everything that is kept of somebody, as JSON, one value a line: his rows as they are, what repeats
+//! them, and the requests as they came.
 //!
 //! What a reader would get wrong: a request that brought records of others too is not given out, only named. His own
 //! record in it is a row, which is.
@@ -45,6 +45,9 @@ pub(crate) async fn run(args: ExportArgs) -> Answer {
     let rows = stores.tables.find(&person.addresses()).await?;
     for row in stores.tables.content(&rows).await? {
         print(&row);
+    }
+    for repeat in stores.tables.content_of_repeats(&rows).await? {
+        print(&repeat);
     }
     let requests: HashSet<_> = rows.iter().map(|row| row.request_id).collect();
     let search = Search { nats: &stores.nats, sources: &stores.sources, person: &person, requests };
@@ -103,9 +106,10 @@ async fn content(stores: &Stores, hit: &Hit) -> Result<Option<Value>, CommandErr
 }
 
 async fn copy_files(stores: &Stores, rows: &[PersonsRow], folder: &Path) -> Result<usize, CommandError> {
-    let Some(store) = &stores.files else { return Ok(0) };
+    let names = stores.tables.all_files(rows).await?;
+    let Some(store) = stores.store_for(&names)? else { return Ok(0) };
     let mut copied = 0;
-    for name in stores.tables.all_files(rows).await?.iter().filter_map(object_name) {
+    for name in names.iter().filter_map(object_name) {
         let Some(bytes) = store.get(&name).await? else { continue };
         let path = folder.join(&name.month).join(name.hash.to_hex().as_str());
         write(&path, &bytes).map_err(|error| {

@@ -14,7 +14,7 @@ pub(crate) use erase::{EraseArgs, run as erase};
 pub(crate) use export::{ExportArgs, run as export};
 
 use normalizer::sources::Sources;
-use persister::erasure::Erasure;
+use persister::erasure::{Erasure, FileName};
 use runtime::config::Config;
 use runtime::nats::Nats;
 use runtime::objects::Objects;
@@ -38,5 +38,15 @@ impl Stores {
         let files = Objects::open(&config.attachments)?;
         let tables = Erasure::connect(site.postgres_url()?).await?;
         Ok(Self { nats: site.nats().await?, tables, files, sources })
+    }
+
+    /// The attachment store; an error where it is needed and not configured.
+    fn store_for(&self, files: &[FileName]) -> Result<Option<&Objects>, CommandError> {
+        if self.files.is_none() && !files.is_empty() {
+            let what = "rows of his refer to files, and the configuration does not say where files are";
+            let next = "name the one with [attachments] that the normalizer runs with: --config FILE";
+            return Err(CommandError::usage(what, next));
+        }
+        Ok(self.files.as_ref())
     }
 }

@@ -44,4 +44,4 @@ closed AS (
     UPDATE dead_letters e SET closed_at = now(), closed_by = 'erased' FROM gone
     WHERE e.id = gone.id AND e.closed_at IS NULL
 )
-SELECT count(*) FROM gone
+SELECT (SELECT count(*) FROM messages_gone), (SELECT count(*) FROM statuses_gone)
