@@ -15,9 +15,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::budget::{NoRoom, Share};
 use crate::pace::{LOOK, Pace};
 
-/// First buffer of a body that comes in several frames.
-const FIRST_BUFFER: usize = 64 * 1024;
-
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
@@ -97,7 +94,8 @@ where
             continue;
         }
         if whole.is_empty() {
-            whole.reserve(FIRST_BUFFER.min(limit).max(first.len() + data.len()));
+            // No more than has arrived: that is what the budget counts. From here on it doubles.
+            whole.reserve(first.len() + data.len());
             whole.extend_from_slice(&std::mem::take(&mut first));
         }
         whole.extend_from_slice(&data);
@@ -172,6 +170,13 @@ mod tests {
         let bytes = Bytes::from(vec![7; 1000]);
         let read = read_within(Full::new(bytes.clone()), 1000).await.unwrap();
         assert_eq!(read.as_ptr(), bytes.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_pieces_takes_no_more_memory_than_it_is_counted_for() {
+        let budget = budget(1 << 20);
+        let read = collect(&mut chunked(&[b"{", b" ", b" "]), 1 << 20, &mut budget.share(CLIENT)).await.unwrap();
+        assert!(read.try_into_mut().unwrap().capacity() <= PIECE);
     }
 
     #[tokio::test]
