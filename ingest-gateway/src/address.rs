@@ -34,10 +34,14 @@ fn parse(hop: &[u8]) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-/// What is limited as one: an IPv4 address, or the /64 of an IPv6 address, which one customer has all of.
+/// What is limited as one: an IPv4 address, also behind NAT64 (RFC 6052, `64:ff9b::/96`), or the /64 of an IPv6 address, which
+/// one customer has all of.
 pub fn limited_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
+            if let [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, embedded @ ..] = address.octets() {
+                return IpAddr::V4(embedded.into());
+            }
             let [a, b, c, d, ..] = address.segments();
             IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
@@ -93,5 +97,6 @@ mod tests {
         assert_ne!(limited("2001:db8:1:2::1"), limited("2001:db8:1:3::1"));
         assert_ne!(limited("192.0.2.1"), limited("192.0.2.2"));
         assert_eq!(limited("::ffff:192.0.2.1"), limited("192.0.2.1"));
+        assert_eq!(limited("64:ff9b::192.0.2.1"), limited("192.0.2.1"), "all behind one NAT64 are not one");
     }
 }

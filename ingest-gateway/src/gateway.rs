@@ -201,7 +201,8 @@ impl Gateway {
             let (channel, source) = (source.channel.as_str(), source.name.as_str());
             info!(channel, source, client = table.pseudonyms.of(address), left_out, "a client is over its limit");
         }
-        Refusal::OverLimit(over, StatusCode::TOO_MANY_REQUESTS)
+        // Whether it is the provider is not known yet, and it may be.
+        Refusal::OverLimit(over, source.adapter.contract().over_limit_status())
     }
 
     /// Refuses a request without a body, and says who takes more room for bodies than one client may: then no other is

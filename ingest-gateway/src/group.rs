@@ -67,8 +67,8 @@ async fn store(nats: Nats, mut waiting: mpsc::Receiver<Waiting>) -> Outcome {
 async fn commit(nats: &Nats, mut together: Vec<Waiting>) {
     // Whoever was told that it is too late, or went away, comes again by itself.
     together.retain(|waiting| !waiting.answer.is_closed());
-    // Whoever has waited longest says how long all may take; the others can be told in time as well.
-    let Some(deadline) = together.iter().map(|waiting| waiting.deadline).min() else { return };
+    // As long as there is one who may still be answered; whoever has waited too long is told so meanwhile.
+    let Some(deadline) = together.iter().map(|waiting| waiting.deadline).max() else { return };
     let make = |waiting: &Waiting| Some(waiting.message.clone());
     let results = nats.publish_group(&together, make, Patience::Until(deadline)).await;
     for (waiting, result) in together.into_iter().zip(results) {

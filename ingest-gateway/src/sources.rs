@@ -228,11 +228,12 @@ fn max_body(config: &Config, source: &config::Source, contract: &Contract) -> Re
 /// The room for bodies, where the largest has so many bytes: for that one there is always room, with its head.
 ///
 /// Three quarters of it for one address: a provider may send all that it has from one, and then needs most of the room;
-/// the rest is there for somebody else, whoever fills his own.
+/// the rest is there for somebody else, whoever fills his own, and has room for the largest, too.
 fn body_budget(gateway: &config::Gateway, largest: u64) -> Size {
     let one = largest.saturating_add(HEAD);
-    let all = gateway.body_budget.unwrap_or_else(|| BODY_BUDGET.max(largest.saturating_mul(2))).max(one);
-    let address = gateway.body_budget_per_address.unwrap_or(all / 4 * 3).max(one);
+    let all = gateway.body_budget.unwrap_or_else(|| BODY_BUDGET.max(one.saturating_mul(2))).max(one);
+    let most = (all / 4 * 3).min(all.saturating_sub(one));
+    let address = gateway.body_budget_per_address.unwrap_or(most).max(one);
     Size { all, address }
 }
 
@@ -468,14 +469,14 @@ pub(crate) mod tests {
             let Size { all, address } = table.body_budget;
             (table.find(Channel::Email, "mail").unwrap().max_body, all, address)
         };
-        assert_eq!(taken(mail), (100 << 20, 200 << 20, 150 << 20));
-        assert_eq!(taken(&format!("{mail}max_body = \"1 MiB\"")), (1 << 20, 64 << 20, 48 << 20));
-        // With the head that comes with it.
+        // Whatever one address takes, another's largest has room.
         let one = (100 << 20) + HEAD;
+        assert_eq!(taken(mail), (100 << 20, 2 * one, one));
+        assert_eq!(taken(&format!("{mail}max_body = \"1 MiB\"")), (1 << 20, 64 << 20, 48 << 20));
         let gateway = |settings: &str| format!("{mail}[gateway]\n{settings}");
         assert_eq!(taken(&gateway("body_budget = \"100 MiB\"")), (100 << 20, one, one));
-        assert_eq!(taken(&gateway("body_budget_per_address = \"100 MiB\"")), (100 << 20, 200 << 20, one));
-        assert_eq!(taken(&gateway("body_budget_per_address = \"1 GiB\"")), (100 << 20, 200 << 20, 1 << 30));
+        assert_eq!(taken(&gateway("body_budget_per_address = \"100 MiB\"")), (100 << 20, 2 * one, one));
+        assert_eq!(taken(&gateway("body_budget_per_address = \"1 GiB\"")), (100 << 20, 2 * one, 1 << 30));
         for setting in ["body_budget", "body_budget_per_address"] {
             let tight = gateway(&format!("{setting} = \"99 MiB\""));
             let problems = Table::build(&config(&tight), None).unwrap_err().to_string();

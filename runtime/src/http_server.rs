@@ -14,16 +14,17 @@ mod activity;
 mod crowd;
 mod room;
 mod tls;
+mod unread;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{FutureExt as _, ready};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
@@ -43,11 +44,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use self::activity::{Activity, InHand, Step, Stillness};
+use self::activity::{Activity, InHand, Step, Stillness, Unwritten};
 pub use self::crowd::Share;
 use self::crowd::{Counted, Crowd};
 use self::room::Room;
 pub use self::tls::{CurrentTls, TlsSetting, server_tls};
+use self::unread::OnItsWay;
 use crate::tasks::Outcome;
 
 /// Longest head of an HTTP/1 request; beyond, 431. What a role makes of a request's headers is its own limit.
@@ -76,7 +78,8 @@ pub type Refuse = Arc<dyn Fn() -> Response<Full<Bytes>> + Send + Sync>;
 /// What bounds a server.
 #[derive(Clone)]
 pub struct ServerLimits {
-    /// Connections at once; more wait to be accepted. And HTTP/2 requests at once; more are answered with 503.
+    /// Connections at once; more wait to be accepted. And HTTP/2 requests at once, until their answers are written; more
+    /// are answered with 503, as long as no more than as many of those wait to be read, and else with `REFUSED_STREAM`.
     pub connections: usize,
     /// How many of each a peer may have; `None` where that is no question.
     pub share: Option<Share>,
@@ -225,6 +228,8 @@ pub struct Peer {
 struct Server {
     builder: auto::Builder<TokioExecutor>,
     room: Room,
+    /// For the answers of those that have none in the other.
+    refusals: Room,
     refuse: Option<Refuse>,
     refused: Counter,
 }
@@ -238,14 +243,24 @@ impl Server {
         Self {
             builder: builder(limits.header_timeout),
             room: Room::new(limits.connections, limits.share.clone()),
+            refusals: Room::new(limits.connections, limits.share.clone()),
             refuse: limits.refuse.clone(),
             refused: counter!("penstock_http_requests_refused_total"),
         }
     }
 
+    /// A place for an HTTP/2 request, and otherwise one for the answer that there is none; where there is neither, the
+    /// request has not been looked at, and its sender may try again (RFC 9113, 8.7).
+    fn enter(&self, peer: IpAddr) -> Result<Entered, h2::Error> {
+        if let Some(place) = self.room.enter(peer) {
+            return Ok(Entered::Request(place));
+        }
+        self.refused.increment(1);
+        self.refusals.enter(peer).map(Entered::Refusal).ok_or_else(|| h2::Reason::REFUSED_STREAM.into())
+    }
+
     /// The answer where there is no room for a request.
     fn no_room(&self) -> Response<Full<Bytes>> {
-        self.refused.increment(1);
         if let Some(refuse) = &self.refuse {
             return refuse();
         }
@@ -253,6 +268,20 @@ impl Server {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         response
+    }
+}
+
+/// What there is a place for.
+enum Entered {
+    Request(room::Place),
+    Refusal(room::Place),
+}
+
+impl Entered {
+    fn place(self) -> room::Place {
+        match self {
+            Self::Request(place) | Self::Refusal(place) => place,
+        }
     }
 }
 
@@ -350,25 +379,29 @@ async fn converse<S, H, F>(
         let only_head = version == Version::HTTP_2 && request.method() == Method::HEAD;
         let in_hand = InHand::begin(&watched, version);
         // HTTP/1 has one in hand at most, which is the connection's.
-        let room = (version == Version::HTTP_2).then(|| shared.room.enter(address.ip()));
-        let answer = match room {
-            Some(None) => Err(shared.no_room()),
-            _ => Ok(handler(request, peer.clone())),
+        let entered = (version == Version::HTTP_2).then(|| shared.enter(address.ip())).transpose();
+        let (answer, place) = match entered {
+            Ok(Some(Entered::Refusal(place))) => (Ok(ready(shared.no_room()).left_future()), Some(place)),
+            // Over HTTP/1 hyper sees to it; over HTTP/2 it counts bytes only, and a field takes 100 bytes beside its own.
+            Ok(entered) if request.headers().len() > HEADER_COUNT => {
+                (Ok(ready(too_many_headers()).left_future()), entered.map(Entered::place))
+            }
+            // In a box, so that what is left of it while its answer waits to be read is small.
+            Ok(entered) => (Ok(Box::pin(handler(request, peer.clone())).right_future()), entered.map(Entered::place)),
+            Err(no_place) => (Err(no_place), None),
         };
+        let watched = Arc::clone(&watched);
         async move {
-            let mut response = match answer {
-                Ok(answer) => answer.await,
-                Err(no_room) => no_room,
-            };
-            drop(room);
+            let mut response = answer?.await;
             if only_head {
                 leave_out_body(&mut response);
             }
             if version < Version::HTTP_2 && *told.borrow() != Phase::Serving {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
+            let unwritten = (version == Version::HTTP_2).then(|| Unwritten::begin(&watched));
             drop(in_hand);
-            Ok::<_, Infallible>(response)
+            Ok::<_, h2::Error>(response.map(|body| OnItsWay::new(body, place, unwritten)))
         }
     });
     let connection = server.builder.serve_connection(TokioIo::new(stream), service);
@@ -395,7 +428,7 @@ async fn converse<S, H, F>(
                     stillness.ending();
                 }
             }
-            _ = look.tick() => match stillness.look(activity.idle_since()) {
+            _ = look.tick() => match stillness.look(activity.idle_since(), activity.oldest_unwritten()) {
                 Step::Wait => {}
                 Step::End => connection.as_mut().graceful_shutdown(),
                 Step::Drop => {
@@ -406,6 +439,13 @@ async fn converse<S, H, F>(
         }
     }
     drop(place);
+}
+
+/// As hyper answers over HTTP/1.
+fn too_many_headers() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    response
 }
 
 /// What answers HEAD has no body (RFC 9110, 9.3.2). Over HTTP/1 hyper leaves it out; over HTTP/2 it sends what it is given,

@@ -184,14 +184,24 @@ pub(super) fn address() -> Format<SocketAddr> {
     Format::new("address", "IP address and port", expected, |given| given.text()?.parse().ok())
 }
 
-/// A range of addresses; a single address is a range of one.
+/// A range of addresses; a single address is a range of one. One of mapped IPv4 addresses is one of IPv4, as peers are told.
 pub(super) fn network() -> Format<IpNet> {
     let expected = r#"a network or an address (such as "10.0.0.0/8", "::1")"#;
     Format::new("network", "CIDR or IP address", expected, |given| {
         let text = given.text()?;
         let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        text.parse::<IpNet>().ok().or_else(address).map(|network| network.trunc())
+        text.parse::<IpNet>().ok().or_else(address).and_then(|network| unmapped(network.trunc()))
     })
+}
+
+/// `::ffff:10.0.0.0/104` is `10.0.0.0/8`; nothing, for what has mapped addresses and others.
+fn unmapped(network: IpNet) -> Option<IpNet> {
+    let IpNet::V6(v6) = network else { return Some(network) };
+    match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) {
+        (Some(address), Some(length)) => IpNet::new(address.into(), length).ok(),
+        (Some(_), None) => None,
+        (None, _) => Some(network),
+    }
 }
 
 /// The start of the URLs that providers call.

@@ -112,7 +112,7 @@ impl Gateway {
             ),
             body_budget_per_address: reader.left_open(
                 "body_budget_per_address",
-                "3/4 of body_budget, or the largest max_body",
+                "3/4 of body_budget, less where the largest max_body needs more beside it",
                 &size("1 MiB", "64 GiB"),
             ),
             body_timeout: reader.or("body_timeout", "30s", &duration("100ms", "10m")),

@@ -162,38 +162,152 @@ async fn an_http1_client_that_reads_no_answer_does_not_keep_its_place() {
     .await;
 }
 
-#[tokio::test]
-async fn an_http2_client_that_takes_no_answer_does_not_keep_its_place() {
+/// HTTP/2 by hand, by somebody who lets no byte of an answer's body be sent.
+mod unread {
+    use tokio::net::tcp::OwnedWriteHalf;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    // SETTINGS_INITIAL_WINDOW_SIZE = 0: no byte of a body may be sent.
+    /// SETTINGS_INITIAL_WINDOW_SIZE = 0.
     const SETTINGS: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
-    // Stream 1: GET http://x/, all of it.
-    const HEADERS: &[u8] = &[0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'x'];
+    pub(super) const DATA: u8 = 0;
+    pub(super) const HEADERS: u8 = 1;
+    pub(super) const RST_STREAM: u8 = 3;
     const SETTINGS_FRAME: u8 = 4;
     const PING_FRAME: u8 = 6;
     const ACK: u8 = 1;
+    /// The status 200, in a byte.
+    pub(super) const OK: u8 = 0x88;
 
-    the_place_is_given_on(answer, async |mut holder| {
-        holder.write_all(&[PREFACE, SETTINGS, HEADERS].concat()).await.unwrap();
-        let mut head = [0; 9];
-        while holder.read_exact(&mut head).await.is_ok() {
-            let [a, b, c, kind, flags, ..] = head;
-            let mut payload = vec![0; usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap()];
-            holder.read_exact(&mut payload).await.unwrap();
-            let acknowledged = match (kind, flags & ACK) {
-                (SETTINGS_FRAME, 0) => holder.write_all(&[0, 0, 0, SETTINGS_FRAME, ACK, 0, 0, 0, 0]).await,
-                (PING_FRAME, 0) => {
-                    holder.write_all(&[&[0, 0, 8, PING_FRAME, ACK, 0, 0, 0, 0][..], &payload].concat()).await
+    /// A frame of an answer: its kind, its stream, and what is in it.
+    pub(super) type Heard = (u8, u32, Vec<u8>);
+
+    /// GET http://x/, all of it.
+    pub(super) fn get(stream: u32) -> Vec<u8> {
+        [&[0, 0, 6, HEADERS, 5][..], &stream.to_be_bytes(), &[0x82, 0x86, 0x84, 0x41, 1, b'x']].concat()
+    }
+
+    /// Lets 255 bytes of an answer be sent.
+    pub(super) fn take(stream: u32) -> Vec<u8> {
+        [&[0, 0, 4, 8, 0][..], &stream.to_be_bytes(), &[0, 0, 0, 255]].concat()
+    }
+
+    /// Begins, and hears what comes until the connection ends. What has to be acknowledged is.
+    pub(super) async fn begin(stream: TcpStream) -> (mpsc::Sender<Vec<u8>>, mpsc::UnboundedReceiver<Heard>) {
+        let (mut reader, mut writer) = stream.into_split();
+        writer.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
+        let (say, said) = mpsc::channel(100);
+        let (tell, heard) = mpsc::unbounded_channel();
+        let acknowledge = say.downgrade();
+        tokio::spawn(write(writer, said));
+        tokio::spawn(async move {
+            let mut head = [0; 9];
+            while reader.read_exact(&mut head).await.is_ok() {
+                let [a, b, c, kind, flags, stream @ ..] = head;
+                let mut payload = vec![0; usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap()];
+                reader.read_exact(&mut payload).await.unwrap();
+                let answer = match (kind, flags & ACK) {
+                    (SETTINGS_FRAME, 0) => vec![0, 0, 0, SETTINGS_FRAME, ACK, 0, 0, 0, 0],
+                    (PING_FRAME, 0) => [&[0, 0, 8, PING_FRAME, ACK, 0, 0, 0, 0][..], &payload].concat(),
+                    _ => Vec::new(),
+                };
+                // Whoever does not listen any more needs no answer either.
+                if let Some(say) = acknowledge.upgrade() {
+                    say.send(answer).await.ok();
                 }
-                _ => Ok(()),
-            };
-            if acknowledged.is_err() {
-                break;
+                tell.send((kind, u32::from_be_bytes(stream), payload)).ok();
+            }
+        });
+        (say, heard)
+    }
+
+    async fn write(mut writer: OwnedWriteHalf, mut said: mpsc::Receiver<Vec<u8>>) {
+        while let Some(bytes) = said.recv().await {
+            if writer.write_all(&bytes).await.is_err() {
+                return;
             }
         }
+    }
+
+    /// The first frame of that stream.
+    pub(super) async fn of_stream(heard: &mut mpsc::UnboundedReceiver<Heard>, stream: u32) -> (u8, Vec<u8>) {
+        let wait = async {
+            loop {
+                let (kind, of, payload) = heard.recv().await.expect("the connection lasts");
+                if of == stream {
+                    return (kind, payload);
+                }
+            }
+        };
+        timeout(PATIENCE, wait).await.expect("the stream is answered")
+    }
+}
+
+#[tokio::test]
+async fn an_http2_client_that_takes_no_answer_does_not_keep_its_place() {
+    the_place_is_given_on(answer, async |holder| {
+        let (say, mut heard) = unread::begin(holder).await;
+        say.send(unread::get(1)).await.unwrap();
+        while heard.recv().await.is_some() {}
         std::future::pending::<()>().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_http2_client_that_takes_some_answers_and_leaves_one_does_not_keep_its_place() {
+    the_place_is_given_on(answer, async |holder| {
+        let (say, mut heard) = unread::begin(holder).await;
+        say.send(unread::get(1)).await.unwrap();
+        let asks = async {
+            for stream in (3..).step_by(2) {
+                if say.send([unread::get(stream), unread::take(stream)].concat()).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::join!(asks, async { while heard.recv().await.is_some() {} });
+        std::future::pending::<()>().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_counts_as_a_request_in_hand() {
+    let (listener, address) = listener().await;
+    let shutdown = CancellationToken::new();
+    let refuse: Refuse = Arc::new(|| {
+        let mut response = Response::new(Full::from("full"));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response
+    });
+    // Looked at rarely, so that the connection lasts.
+    let limits = ServerLimits { connections: 2, refuse: Some(refuse), ..limits(Duration::from_secs(30)) };
+    let server = serve(listener, answer, limits, shutdown.clone());
+    let client = async {
+        let (say, mut heard) = unread::begin(TcpStream::connect(address).await.unwrap()).await;
+        // Two are answered, two hear that there is no room, and what comes then is not looked at.
+        for (stream, served) in [(1, true), (3, true), (5, false), (7, false)] {
+            say.send(unread::get(stream)).await.unwrap();
+            let (kind, head) = unread::of_stream(&mut heard, stream).await;
+            assert_eq!((kind, head[0] == unread::OK), (unread::HEADERS, served), "{stream}");
+        }
+        say.send(unread::get(9)).await.unwrap();
+        let refused = unread::of_stream(&mut heard, 9).await;
+        assert_eq!(refused, (unread::RST_STREAM, vec![0, 0, 0, 7]), "REFUSED_STREAM");
+        // Once an answer is taken, its place is another's.
+        say.send(unread::take(1)).await.unwrap();
+        assert_eq!(unread::of_stream(&mut heard, 1).await, (unread::DATA, b"done".to_vec()));
+        say.send(unread::get(11)).await.unwrap();
+        let (kind, head) = unread::of_stream(&mut heard, 11).await;
+        assert_eq!((kind, head[0]), (unread::HEADERS, unread::OK));
+        shutdown.cancel();
+    };
+    let (outcome, ()) = tokio::join!(server, client);
+    assert!(outcome.is_ok());
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ fn values_are_read_as_they_are_written() {
     let config = parse(
         r#"[gateway]
         public_url = "https://user:pw@in.example.com/base/"
-        trusted_proxies = ["10.1.2.3/8", "::1"]
+        trusted_proxies = ["10.1.2.3/8", "::1", "::ffff:192.168.0.0/112"]
         body_budget = 2097152
         [retention]
         messages = "forever"
@@ -74,7 +74,7 @@ fn values_are_read_as_they_are_written() {
     let gateway = config.gateway;
     assert_eq!(gateway.public_url.unwrap().as_str(), "https://user:pw@in.example.com/base");
     let networks = gateway.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128", "192.168.0.0/16"]);
     assert_eq!(gateway.body_budget, Some(2 << 20));
     assert_eq!(config.retention.messages, None);
     assert_eq!(config.log.level, "info,runtime=debug");
