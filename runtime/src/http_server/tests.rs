@@ -203,9 +203,9 @@ mod unread {
         let acknowledge = say.downgrade();
         tokio::spawn(write(writer, said));
         tokio::spawn(async move {
-            let mut head = [0; 9];
-            while reader.read_exact(&mut head).await.is_ok() {
-                let [a, b, c, kind, flags, stream @ ..] = head;
+            let mut prefix = [0; 9];
+            while reader.read_exact(&mut prefix).await.is_ok() {
+                let [a, b, c, kind, flags, stream @ ..] = prefix;
                 let mut payload = vec![0; usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap()];
                 reader.read_exact(&mut payload).await.unwrap();
                 let answer = match (kind, flags & ACK) {
@@ -292,8 +292,8 @@ async fn an_answer_that_nobody_takes_counts_as_a_request_in_hand() {
         // Two are answered, two hear that there is no room, and what comes then is not looked at.
         for (stream, served) in [(1, true), (3, true), (5, false), (7, false)] {
             say.send(unread::get(stream)).await.unwrap();
-            let (kind, head) = unread::of_stream(&mut heard, stream).await;
-            assert_eq!((kind, head[0] == unread::OK), (unread::HEADERS, served), "{stream}");
+            let (kind, payload) = unread::of_stream(&mut heard, stream).await;
+            assert_eq!((kind, payload[0] == unread::OK), (unread::HEADERS, served), "{stream}");
         }
         say.send(unread::get(9)).await.unwrap();
         let refused = unread::of_stream(&mut heard, 9).await;
@@ -302,8 +302,8 @@ async fn an_answer_that_nobody_takes_counts_as_a_request_in_hand() {
         say.send(unread::take(1)).await.unwrap();
         assert_eq!(unread::of_stream(&mut heard, 1).await, (unread::DATA, b"done".to_vec()));
         say.send(unread::get(11)).await.unwrap();
-        let (kind, head) = unread::of_stream(&mut heard, 11).await;
-        assert_eq!((kind, head[0]), (unread::HEADERS, unread::OK));
+        let (kind, payload) = unread::of_stream(&mut heard, 11).await;
+        assert_eq!((kind, payload[0]), (unread::HEADERS, unread::OK));
         shutdown.cancel();
     };
     let (outcome, ()) = tokio::join!(server, client);
