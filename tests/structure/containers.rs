@@ -164,6 +164,20 @@ fn in_compose_each_role_has_the_secrets_that_its_work_needs_and_no_other() {
     }
 }
 
+/// Without it a service has an empty folder in the place of the store, and neither stores nor erases anything there.
+#[test]
+fn in_compose_the_files_are_a_volume_of_all_that_store_delete_or_erase_them() {
+    let config: toml::Table = text("config/penstock.toml").parse().unwrap();
+    let store = config.get("attachments").and_then(|section| section.get("store")?.as_str()).unwrap();
+    let mount = format!("attachments:{}", store.strip_prefix("file://").unwrap());
+    let services = services();
+    let mounted = services
+        .iter()
+        .filter(|(_, service)| service.get("volumes").is_some_and(|volumes| strings(volumes).contains(&mount)));
+    let mounted: Vec<&str> = mounted.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(mounted, ["normalizer", "operator", "persister"]);
+}
+
 #[test]
 fn in_kubernetes_each_role_has_the_secrets_that_its_work_needs_and_no_other() {
     let files = named_files(&text("kubernetes/penstock.toml"), "/run/penstock/");
