@@ -107,8 +107,9 @@ YAML
   echo "kubernetes: Kustomize takes all of it, with and without the components"
   # One line for each object, in the order in which they are applied: kind, name, namespace, label of the role.
   objects=$(awk '
-    function ended() { if (kind) print kind, name, namespace, role }
-    /^---$/ { ended(); kind = part = ""; name = namespace = role = "-" }
+    function ended() { if (kind) print kind, name, namespace, role; kind = part = ""; name = namespace = role = "-" }
+    BEGIN { ended() }
+    /^---$/ { ended() }
     /^[a-zA-Z]/ { part = $1 }
     /^kind: / { kind = $2 }
     part == "metadata:" && /^  name: / { name = $2 }
