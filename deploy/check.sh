@@ -93,7 +93,11 @@ if command -v kubectl > /dev/null; then
   cp kubernetes/penstock.toml "$yours"
   cat > "$yours/kustomization.yaml" <<'YAML'
 resources: [../deploy]
-components: [../deploy/kubernetes/prometheus, ../deploy/kubernetes/autoscaling, ../deploy/kubernetes/object-store]
+components:
+  - ../deploy/kubernetes/prometheus
+  - ../deploy/kubernetes/autoscaling
+  - ../deploy/kubernetes/object-store
+  - ../deploy/kubernetes/fetching
 images: [{ name: penstock, newName: registry.example.com/penstock, newTag: "1" }]
 configMapGenerator: [{ name: penstock-config, namespace: penstock, behavior: replace, files: [penstock.toml] }]
 YAML
