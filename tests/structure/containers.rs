@@ -11,13 +11,14 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 const ROLES: [&str; 4] = ["gateway", "normalizer", "dedup", "persister"];
 
-/// By role, what it is given: everything else is another's. `source-` stands for the secret of every source.
+/// By role, what it is given: everything else is another's. `source-` stands for the secret of every source, `attachments-`
+/// for the keys of a bucket.
 const GIVEN: [(&str, &[&str]); 5] = [
     ("gateway", &["dedup-key", "nats-url", "source-"]),
-    ("normalizer", &["dedup-key", "nats-url"]),
+    ("normalizer", &["attachments-", "dedup-key", "nats-url"]),
     ("dedup", &["nats-url"]),
-    ("persister", &["nats-url", "postgres-url"]),
-    ("operator", &["dedup-key", "nats-url", "postgres-url", "source-"]),
+    ("persister", &["attachments-", "nats-url", "postgres-url"]),
+    ("operator", &["attachments-", "dedup-key", "nats-url", "postgres-url", "source-"]),
 ];
 
 /// A volume that is new belongs to root, and the server that uses it is not root: this one gives it away, and ends.
@@ -146,8 +147,9 @@ fn given(role: &str) -> &'static [&'static str] {
 
 /// Of the files that a configuration names, those that a role is given.
 fn of_role<'a>(files: &'a BTreeSet<String>, role: &str) -> BTreeSet<&'a str> {
-    let may =
-        |file: &&str| given(role).iter().any(|given| file == given || (*given == "source-" && file.starts_with(given)));
+    let may = |file: &&str| {
+        given(role).iter().any(|given| file == given || (given.ends_with('-') && file.starts_with(given)))
+    };
     files.iter().map(String::as_str).filter(may).collect()
 }
 
@@ -187,6 +189,7 @@ fn in_kubernetes_each_role_has_the_secrets_that_its_work_needs_and_no_other() {
     for (role, given) in GIVEN {
         let line = script.lines().find(|line| line.starts_with(&format!("secret {role} "))).unwrap();
         let line = line.replace("$of_the_gateway", "--from-file=dedup-key --from-file=source-");
+        let line = line.replace("$of_the_files", "--from-file=attachments-");
         let made: BTreeSet<&str> = line
             .split("--from-file=")
             .skip(1)
