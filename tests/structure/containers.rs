@@ -11,13 +11,14 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 const ROLES: [&str; 4] = ["gateway", "normalizer", "dedup", "persister"];
 
-/// By role, what it is given: everything else is another's. `source-` stands for the secret of every source.
+/// By role, what it is given: everything else is another's. `source-` stands for the secret of every source, `attachments-`
+/// for the keys of a bucket.
 const GIVEN: [(&str, &[&str]); 5] = [
     ("gateway", &["dedup-key", "nats-url", "source-"]),
-    ("normalizer", &["dedup-key", "nats-url"]),
+    ("normalizer", &["attachments-", "dedup-key", "nats-url"]),
     ("dedup", &["nats-url"]),
-    ("persister", &["nats-url", "postgres-url"]),
-    ("operator", &["dedup-key", "nats-url", "postgres-url", "source-"]),
+    ("persister", &["attachments-", "nats-url", "postgres-url"]),
+    ("operator", &["attachments-", "dedup-key", "nats-url", "postgres-url", "source-"]),
 ];
 
 /// A volume that is new belongs to root, and the server that uses it is not root: this one gives it away, and ends.
@@ -146,8 +147,9 @@ fn given(role: &str) -> &'static [&'static str] {
 
 /// Of the files that a configuration names, those that a role is given.
 fn of_role<'a>(files: &'a BTreeSet<String>, role: &str) -> BTreeSet<&'a str> {
-    let may =
-        |file: &&str| given(role).iter().any(|given| file == given || (*given == "source-" && file.starts_with(given)));
+    let may = |file: &&str| {
+        given(role).iter().any(|given| file == given || (given.ends_with('-') && file.starts_with(given)))
+    };
     files.iter().map(String::as_str).filter(may).collect()
 }
 
@@ -164,6 +166,20 @@ fn in_compose_each_role_has_the_secrets_that_its_work_needs_and_no_other() {
     }
 }
 
+/// Without it a service has an empty folder in the place of the store, and neither stores nor erases anything there.
+#[test]
+fn in_compose_the_files_are_a_volume_of_all_that_store_delete_or_erase_them() {
+    let config: toml::Table = text("config/penstock.toml").parse().unwrap();
+    let store = config.get("attachments").and_then(|section| section.get("store")?.as_str()).unwrap();
+    let mount = format!("attachments:{}", store.strip_prefix("file://").unwrap());
+    let services = services();
+    let mounted = services
+        .iter()
+        .filter(|(_, service)| service.get("volumes").is_some_and(|volumes| strings(volumes).contains(&mount)));
+    let mounted: Vec<&str> = mounted.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(mounted, ["normalizer", "operator", "persister"]);
+}
+
 #[test]
 fn in_kubernetes_each_role_has_the_secrets_that_its_work_needs_and_no_other() {
     let files = named_files(&text("kubernetes/penstock.toml"), "/run/penstock/");
@@ -173,6 +189,7 @@ fn in_kubernetes_each_role_has_the_secrets_that_its_work_needs_and_no_other() {
     for (role, given) in GIVEN {
         let line = script.lines().find(|line| line.starts_with(&format!("secret {role} "))).unwrap();
         let line = line.replace("$of_the_gateway", "--from-file=dedup-key --from-file=source-");
+        let line = line.replace("$of_the_files", "--from-file=attachments-");
         let made: BTreeSet<&str> = line
             .split("--from-file=")
             .skip(1)
