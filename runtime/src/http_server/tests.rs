@@ -170,7 +170,7 @@ mod unread {
     use super::*;
 
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    /// SETTINGS_INITIAL_WINDOW_SIZE = 0.
+    /// `SETTINGS_INITIAL_WINDOW_SIZE` = 0.
     const SETTINGS: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
     pub(super) const DATA: u8 = 0;
     pub(super) const HEADERS: u8 = 1;
@@ -184,7 +184,7 @@ mod unread {
     /// A frame of an answer: its kind, its stream, and what is in it.
     pub(super) type Heard = (u8, u32, Vec<u8>);
 
-    /// GET http://x/, all of it.
+    /// A whole request.
     pub(super) fn get(stream: u32) -> Vec<u8> {
         [&[0, 0, 6, HEADERS, 5][..], &stream.to_be_bytes(), &[0x82, 0x86, 0x84, 0x41, 1, b'x']].concat()
     }
@@ -195,6 +195,7 @@ mod unread {
     }
 
     /// Begins, and hears what comes until the connection ends. What has to be acknowledged is.
+    #[expect(clippy::disallowed_methods, reason = "a client, which ends with its connection")]
     pub(super) async fn begin(stream: TcpStream) -> (mpsc::Sender<Vec<u8>>, mpsc::UnboundedReceiver<Heard>) {
         let (mut reader, mut writer) = stream.into_split();
         writer.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
