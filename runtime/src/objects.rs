@@ -167,6 +167,15 @@ impl Objects {
         }
     }
 
+    /// Whether there is a file of this name.
+    pub async fn has(&self, name: &ObjectName) -> Result<bool, ObjectsError> {
+        match self.store.head(&path(name)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(source) => Err(ObjectsError::Get { name: name.to_string(), source }),
+        }
+    }
+
     /// The months of which there are files.
     pub async fn months(&self) -> Result<Vec<String>, ObjectsError> {
         let listed = self.store.list_with_delimiter(None).await;

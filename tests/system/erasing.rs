@@ -225,6 +225,22 @@ async fn a_record_of_somebody_else_that_waits_in_the_dlq_keeps_the_request_that_
 }
 
 #[tokio::test]
+async fn a_file_that_the_store_does_not_have_is_named_and_not_said_to_be_erased() {
+    let files = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::start(&sources(files.path())).await;
+    posted(&pipeline, &with_file(MAIL)).await;
+    pipeline.settled().await;
+    let [file] = &*holding_a_canary(files.path()) else { panic!("one file") };
+    std::fs::remove_file(file).unwrap();
+    let (receipt, code, told) = erase(&pipeline, &["--address", MAIL]).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert_eq!(receipt["places"]["files"], json!({"found": 1, "erased": 0}), "{receipt:#}");
+    let name = file.strip_prefix(files.path()).unwrap().to_str().unwrap();
+    assert_eq!(receipt["absent_files"], json!([name]), "{receipt:#}");
+    assert_eq!(pipeline.database.number("SELECT count(*) FROM messages").await, 0);
+}
+
+#[tokio::test]
 async fn two_erasures_do_not_run_at_once() {
     let files = tempfile::tempdir().unwrap();
     let pipeline = Pipeline::start(&sources(files.path())).await;
@@ -268,6 +284,8 @@ async fn an_export_has_all_that_is_kept_of_somebody_and_nothing_of_his_neighbour
     let pipeline = Pipeline::start(&sources(files.path())).await;
     let text = text_of("SM1", PHONE, "wrote-this-alone");
     posted(&pipeline, &text).await;
+    // Else either of the two could be the repeat.
+    pipeline.settled().await;
     let again = posted(&pipeline, &text).await.id();
     posted(&pipeline, &with_file(MAIL)).await;
     let shared =

@@ -211,11 +211,18 @@ impl Erasure {
         Ok(found.into_iter().map(|(month, blake3)| FileName { month, blake3 }).collect())
     }
 
-    /// The requests of rows that refer to one of these files.
-    pub async fn referring(&self, files: &[FileName]) -> Result<Vec<Uuid>, ErasureError> {
+    /// The requests of rows that refer to one of these files, but for these rows.
+    pub async fn referring(&self, files: &[FileName], but: &[PersonsRow]) -> Result<Vec<Uuid>, ErasureError> {
         let months: Vec<&str> = files.iter().map(|file| file.month.as_str()).collect();
         let hashes: Vec<&str> = files.iter().map(|file| file.blake3.as_str()).collect();
-        sqlx::query_scalar(REFERRING).bind(months).bind(hashes).fetch_all(&self.pool).await.map_err(ErasureError::Find)
+        let but: Vec<Uuid> = but.iter().map(|row| row.id).collect();
+        sqlx::query_scalar(REFERRING)
+            .bind(months)
+            .bind(hashes)
+            .bind(but)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(ErasureError::Find)
     }
 
     /// Erases rows. Returns how many were there to be erased.
@@ -289,6 +296,7 @@ const REFERRING: &str = "
     FROM unnest($1::text[], $2::text[]) AS n (month, blake3)
     JOIN message_attachments f
         ON f.blake3 = n.blake3 AND to_char(f.received_at AT TIME ZONE 'UTC', 'YYYY-MM') = n.month
+        AND f.id <> ALL ($3)
     JOIN LATERAL (
         SELECT request_id FROM messages m WHERE m.received_at = f.received_at AND m.id = f.id
         UNION ALL

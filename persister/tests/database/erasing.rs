@@ -131,9 +131,11 @@ async fn a_file_goes_only_when_nobody_else_of_its_month_needs_it() {
     };
     assert_eq!(erasure.files(&found).await.unwrap(), [name("own")]);
     assert_eq!(erasure.all_files(&found).await.unwrap().len(), 2);
+    // Behind the file and before his rows.
+    assert_eq!(erasure.referring(&[name("own"), name("shared")], &found).await.unwrap(), [other.message.request_id]);
     erasure.erase(&found).await.unwrap();
-    assert!(erasure.referring(&[name("own")]).await.unwrap().is_empty());
-    assert_eq!(erasure.referring(&[name("shared")]).await.unwrap(), [other.message.request_id]);
+    assert!(erasure.referring(&[name("own")], &[]).await.unwrap().is_empty());
+    assert_eq!(erasure.referring(&[name("shared")], &[]).await.unwrap(), [other.message.request_id]);
 }
 
 #[tokio::test]

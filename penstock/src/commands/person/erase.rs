@@ -18,11 +18,11 @@ use persister::audit::view;
 use persister::erasure::{ByItself, FileName, PersonsRow, RepeatOf};
 use proto::kind::Class;
 use runtime::nats::Nats;
-use runtime::objects::{ObjectName, Objects};
 use runtime::stream_info::broker_millis;
 use runtime::topology::{BODIES, CANONICAL, DLQ, DUPLICATES, HELD, RAW, REPLAY, UNIQUE};
 use uuid::Uuid;
 
+use super::files::Files;
 use super::receipt::Receipt;
 use super::search::{Hit, Search};
 use super::whom::Person;
@@ -141,9 +141,9 @@ impl Erase<'_> {
 
         receipt.kept_requests = self.waiting(&hits).await?;
         hits.retain(|hit| !hit.holds_requests() || !hit.request.is_some_and(|id| receipt.kept_requests.contains(&id)));
-        let files = self.stores.tables.files(&rows).await?;
-        note(&mut receipt, &rows, &hits, &files);
-        let store = self.stores.store_for(&files)?;
+        let files = Files::of(self.stores, &rows).await?;
+        note(&mut receipt, &rows, &hits, &files.own);
+        let store = self.stores.store_for(&files.own)?;
         // A body stays longer than most of what refers to it, so rows say where some are.
         let told = rows.iter().map(|row| row.id).chain(repeats.iter().map(|repeat| repeat.id));
         let told = told.chain(requests.iter().map(|(request, _)| *request));
@@ -156,25 +156,14 @@ impl Erase<'_> {
         }
         receipt.erased(BODIES, self.bodies(&bodies, Then::Go).await?);
         self.erase_messages(&hits, &mut receipt).await?;
-        erase_files(store, &files, &mut receipt).await?;
-        self.erase_rows(&rows, &mut receipt).await?;
-        if !files.is_empty() {
-            self.look_for_whoever_needs(&files, &mut receipt).await?;
+        if let Some(store) = store {
+            files.delete(store, &mut receipt).await?;
+            files.look_for_whoever_needs(self.stores, store, &rows, self.args.wait, &mut receipt).await?;
+        }
+        if !receipt.unsure {
+            self.erase_rows(&rows, &mut receipt).await?;
         }
         Ok(receipt)
-    }
-
-    /// A file that was stored again for somebody else's record just before it was deleted here: his row comes when it has
-    /// gone through the stages.
-    async fn look_for_whoever_needs(&self, files: &[FileName], receipt: &mut Receipt) -> Result<(), CommandError> {
-        if !wait::for_everything(&self.stores.nats, self.args.wait).await? {
-            out::note(
-                "a stage stands still: whether somebody else needs a file that was deleted is not known yet; run this again",
-            );
-            receipt.unsure = true;
-        }
-        receipt.replay = self.stores.tables.referring(files).await?.into_iter().collect();
-        Ok(())
     }
 
     /// Adds the requests that rows tell of, and waits until every one has come to its end.
@@ -327,16 +316,6 @@ fn processed(now: &Snapshot, stream: &str) -> u64 {
     }
 }
 
-async fn erase_files(store: Option<&Objects>, files: &[FileName], receipt: &mut Receipt) -> Result<(), CommandError> {
-    let Some(store) = store else { return Ok(()) };
-    for name in files.iter().filter_map(object_name) {
-        // One that is not there any more was deleted by an earlier run.
-        store.delete(&name.month, vec![name.hash]).await?;
-        receipt.erased("files", 1);
-    }
-    Ok(())
-}
-
 fn note(receipt: &mut Receipt, rows: &[PersonsRow], hits: &[Hit], files: &[FileName]) {
     for row in rows {
         receipt.found(table_name(row.table), 1);
@@ -352,12 +331,6 @@ fn table_name(class: Class) -> &'static str {
         Class::Message => "messages",
         Class::Status => "message_statuses",
     }
-}
-
-/// A row of ours names its file by a hash; anything else is no file of the store.
-pub(super) fn object_name(file: &FileName) -> Option<ObjectName> {
-    let hash = blake3::Hash::from_hex(&file.blake3).ok()?;
-    Some(ObjectName { month: file.month.clone(), hash })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use runtime::topology::{CANONICAL, DLQ, DUPLICATES, HELD, RAW, REPLAY, UNIQUE};
 use serde_json::{Value, json};
 
 use super::Stores;
-use super::erase::object_name;
+use super::files::object_name;
 use super::search::{Hit, Search};
 use super::whom::Person;
 use crate::commands::error::{Answer, CommandError, Ending};

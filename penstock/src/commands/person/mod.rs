@@ -5,6 +5,7 @@
 
 mod erase;
 mod export;
+mod files;
 mod receipt;
 mod search;
 mod wait;

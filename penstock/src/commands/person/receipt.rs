@@ -16,6 +16,8 @@ pub(super) struct Receipt {
     pub(super) places: BTreeMap<&'static str, Count>,
     /// Requests of which something has to stay until somebody has looked at it.
     pub(super) kept_requests: BTreeSet<Uuid>,
+    /// Files of his rows that were not in the attachment store, as month and BLAKE3.
+    pub(super) absent_files: BTreeSet<String>,
     /// Requests of others that came to need a deleted file meanwhile.
     pub(super) replay: BTreeSet<Uuid>,
     /// Whether there may be more of those.
@@ -53,7 +55,7 @@ impl Receipt {
 
     /// Whether somebody has to do something.
     pub(super) fn needs_somebody(&self) -> bool {
-        !self.kept_requests.is_empty() || !self.replay.is_empty() || self.unsure
+        !self.kept_requests.is_empty() || !self.absent_files.is_empty() || !self.replay.is_empty() || self.unsure
     }
 
     pub(super) fn tell(&self, json: bool) {
@@ -73,6 +75,12 @@ impl Receipt {
             out::note(format!(
                 "somebody else's record of the request {request} waits in DLQ or HELD: the request stays until that is \
                  replayed, released or dropped (`penstock explain {request}`); then run this again"
+            ));
+        }
+        for file in &self.absent_files {
+            out::note(format!(
+                "a file of his was not in the attachment store: {file}. An earlier run that was interrupted deleted it; \
+                 or `attachments.store` is not the one that the normalizer writes to: then delete it there"
             ));
         }
         for request in &self.replay {
