@@ -12,6 +12,7 @@
 
 mod activity;
 mod crowd;
+mod peer;
 mod room;
 mod tls;
 mod unread;
@@ -33,7 +34,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use metrics::{Counter, counter, describe_counter};
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -47,6 +47,8 @@ use tracing::{debug, warn};
 use self::activity::{Activity, InHand, Step, Stillness, Unwritten};
 pub use self::crowd::Share;
 use self::crowd::{Counted, Crowd};
+pub use self::peer::Peer;
+use self::peer::{Believed, Client};
 use self::room::Room;
 pub use self::tls::{CurrentTls, TlsSetting, server_tls};
 use self::unread::OnItsWay;
@@ -148,8 +150,7 @@ where
     let mut connections = JoinSet::new();
     let start = |accepted: Accepted| {
         let (server, handler, phases) = (Arc::clone(&server), handler.clone(), phases.clone());
-        let tls = limits.tls.as_ref().and_then(|current| current());
-        drive(server, accepted, tls, handler, phases, limits.header_timeout)
+        drive(server, accepted, limits.tls.clone(), handler, phases, limits.header_timeout)
     };
     loop {
         tokio::select! {
@@ -213,15 +214,6 @@ enum Phase {
 
 async fn all_ended(connections: &mut JoinSet<()>) {
     while connections.join_next().await.is_some() {}
-}
-
-/// Who is at the other end of a connection.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Where it connected from.
-    pub address: SocketAddr,
-    /// Its certificate, where it showed one, which was signed by one of the authorities that are believed.
-    pub certificate: Option<Arc<CertificateDer<'static>>>,
 }
 
 /// What all connections share.
@@ -329,7 +321,7 @@ fn close(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<Accepted> {
 async fn drive<H, F>(
     server: Arc<Server>,
     (stream, address, place): Accepted,
-    tls: Option<Arc<ServerConfig>>,
+    current: Option<CurrentTls>,
     handler: H,
     phases: watch::Receiver<Phase>,
     header_timeout: Duration,
@@ -341,16 +333,18 @@ async fn drive<H, F>(
         debug!(%error, "the connection was gone before it was looked at");
         return;
     }
-    let Some(tls) = tls else {
-        let peer = Peer { address, certificate: None };
-        return converse(server, stream, peer, place, handler, phases, header_timeout).await;
+    let Some((current, tls)) = current.and_then(|current| current().map(|tls| (current, tls))) else {
+        let client = Client { peer: Peer { address, certificate: None }, believed: None };
+        return converse(server, stream, client, place, handler, phases, header_timeout).await;
     };
-    match timeout(header_timeout, TlsAcceptor::from(tls).accept(stream)).await {
+    match timeout(header_timeout, TlsAcceptor::from(Arc::clone(&tls)).accept(stream)).await {
         Ok(Ok(stream)) => {
             let (_, session) = stream.get_ref();
             let certificate = session.peer_certificates().and_then(|chain| chain.first()).cloned();
-            let peer = Peer { address, certificate: certificate.map(CertificateDer::into_owned).map(Arc::new) };
-            converse(server, stream, peer, place, handler, phases, header_timeout).await;
+            let certificate = certificate.map(CertificateDer::into_owned).map(Arc::new);
+            let believed = certificate.is_some().then_some(Believed { by: tls, current });
+            let client = Client { peer: Peer { address, certificate }, believed };
+            converse(server, stream, client, place, handler, phases, header_timeout).await;
         }
         Ok(Err(error)) => debug!(%error, "no TLS with this client"),
         Err(_) => debug!("no TLS in time"),
@@ -361,7 +355,7 @@ async fn drive<H, F>(
 async fn converse<S, H, F>(
     server: Arc<Server>,
     stream: S,
-    peer: Peer,
+    client: Client,
     place: Place,
     handler: H,
     mut phases: watch::Receiver<Phase>,
@@ -371,9 +365,11 @@ async fn converse<S, H, F>(
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
+    let (peer, client) = (client.peer.clone(), Arc::new(client));
     let address = peer.address;
     let activity = Arc::<Activity>::default();
     let (watched, told, shared) = (Arc::clone(&activity), phases.clone(), Arc::clone(&server));
+    let asking = Arc::clone(&client);
     let service = service_fn(move |request: Request<Incoming>| {
         let (version, told) = (request.version(), told.clone());
         let only_head = version == Version::HTTP_2 && request.method() == Method::HEAD;
@@ -390,13 +386,13 @@ async fn converse<S, H, F>(
             Ok(entered) => (Ok(Box::pin(handler(request, peer.clone())).right_future()), entered.map(Entered::place)),
             Err(no_place) => (Err(no_place), None),
         };
-        let watched = Arc::clone(&watched);
+        let (watched, client) = (Arc::clone(&watched), Arc::clone(&asking));
         async move {
             let mut response = answer?.await;
             if only_head {
                 leave_out_body(&mut response);
             }
-            if version < Version::HTTP_2 && *told.borrow() != Phase::Serving {
+            if version < Version::HTTP_2 && (*told.borrow() != Phase::Serving || client.is_to_show_itself_again()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let unwritten = (version == Version::HTTP_2).then(|| Unwritten::begin(&watched));
@@ -410,7 +406,7 @@ async fn converse<S, H, F>(
     // Two looks must be that far apart to say that nothing happened in between.
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     look.tick().await;
-    let mut stillness = Stillness::default();
+    let (mut stillness, mut asked_to_end) = (Stillness::default(), false);
     loop {
         tokio::select! {
             biased;
@@ -429,6 +425,10 @@ async fn converse<S, H, F>(
                 }
             }
             _ = look.tick() => match stillness.look(activity.idle_since(), activity.oldest_unwritten()) {
+                Step::Wait if !asked_to_end && activity.is_http2() && client.is_to_show_itself_again() => {
+                    connection.as_mut().graceful_shutdown();
+                    asked_to_end = true;
+                }
                 Step::Wait => {}
                 Step::End => connection.as_mut().graceful_shutdown(),
                 Step::Drop => {

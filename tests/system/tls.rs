@@ -213,6 +213,44 @@ async fn a_new_certificate_is_shown_after_a_reload_open_connections_go_on_and_a_
 }
 
 #[tokio::test]
+async fn who_has_shown_a_certificate_has_to_show_it_again_when_what_it_is_believed_by_has_changed() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let (mut pipeline, folder) = with_tls(&authority, &clients).await;
+    let partner = clients.certify(PARTNER);
+    let client = |own| Client::new(&authority, &[&TLS13], own);
+    let mut open = Vec::new();
+    for protocol in ["http/1.1", "h2"] {
+        open.push(client(Some(&partner)).speaking(protocol).connect(&pipeline).await.unwrap());
+    }
+    let mut nobody = client(None).connect(&pipeline).await.unwrap();
+    for connection in &mut open {
+        assert_eq!(connection.status("partners").await, 200);
+    }
+    assert_eq!(nobody.status("contact").await, 200);
+
+    // The authority of the clients is another one now.
+    std::fs::write(folder.path().join("clients.crt"), Authority::new().pem()).unwrap();
+    pipeline.role(Role::Gateway).child().signal(Signal::SIGHUP);
+    eventually(SOON, "the partner is not believed any more", async || {
+        let status = match client(Some(&partner)).connect(&pipeline).await {
+            Ok(mut connection) => connection.post("partners").await.map_or(401, |answer| answer.status().as_u16()),
+            Err(_) => 401,
+        };
+        ensure(status == 401, || status.to_string())
+    })
+    .await;
+    for connection in &mut open {
+        // A request that is on its way is still answered; then the connection ends.
+        eventually(SOON, "the connection ends", async || {
+            let answer = connection.post("partners").await.map(|answer| answer.status());
+            ensure(answer.is_err(), || format!("{answer:?}"))
+        })
+        .await;
+    }
+    assert_eq!(nobody.status("contact").await, 200, "who has shown none goes on");
+}
+
+#[tokio::test]
 async fn when_certificates_end_is_told_and_a_reload_changes_it() {
     let authority = Authority::new();
     let (mut pipeline, folder) = with_tls(&authority, &authority).await;
