@@ -133,9 +133,8 @@ struct Stretch {
 
 /// `somewhere`: a moment between the oldest row and `$1`, and the oldest row one time in eleven.
 ///
-/// `stretch`: after `$1` and `$2`, before `$3`, the next `$4` rows. Of these go the ones of the channels `$5` that are not
-/// of the sources `$6`, `$7`, and the ones of the sources `$8`, `$9`. Rows of the same moment as its first or last go with
-/// it, which are before `$3` too.
+/// `stretch`: after `$1` and `$2`, before `$3`, the next `$4` rows. Of these go the ones of the sources `$5` (channels) and
+/// `$6` (names). Rows of the same moment as its first or last go with it, which are before `$3` too.
 ///
 /// Nothing is joined: the planner takes a join by key over all months for so costly that it compares every row with every
 /// other. `IS TRUE` keeps it from making a join of an `IN`, which it looks up in a hash instead.
@@ -162,9 +161,7 @@ macro_rules! table {
                     SELECT received_at, id FROM ",
                 $name,
                 " WHERE received_at >= (SELECT first FROM span) AND received_at <= (SELECT last FROM span)
-                        AND (channel = ANY ($5::text[])
-                                AND (channel, source) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))
-                            OR (channel, source) IN (SELECT * FROM unnest($8::text[], $9::text[])))
+                        AND ((channel, source) IN (SELECT * FROM unnest($5::text[], $6::text[]))) IS TRUE
                     FOR UPDATE SKIP LOCKED
                 ), gone AS (
                     DELETE FROM ",
@@ -195,17 +192,13 @@ impl Table {
     }
 
     async fn stretch(&self, pool: &PgPool, group: &Group, from: Place, front: Millis) -> Result<Stretch, sqlx::Error> {
-        let names = |names: &[(String, String)]| -> (Vec<String>, Vec<String>) { names.iter().cloned().unzip() };
-        let ((other_channels, others), (channels, sources)) = (names(&group.others), names(&group.sources));
+        let (channels, sources): (Vec<String>, Vec<String>) = group.sources.iter().cloned().unzip();
         let (rows, deleted, references, received_at, id): (i64, i64, i64, Option<DateTime<Utc>>, Option<Uuid>) =
             sqlx::query_as(self.stretch)
                 .bind(from.received_at)
                 .bind(from.id)
                 .bind(front.to_datetime())
                 .bind(ROWS)
-                .bind(&group.channels)
-                .bind(other_channels)
-                .bind(others)
                 .bind(channels)
                 .bind(sources)
                 .fetch_one(pool)

@@ -101,18 +101,23 @@ async fn rows_of_a_source_go_after_its_own_time_with_all_that_is_said_of_them_an
 }
 
 #[tokio::test]
-async fn what_a_channel_says_is_for_its_sources_without_a_time_of_their_own_also_where_they_are_not_configured() {
+async fn a_source_has_its_own_time_or_its_channels_and_one_that_is_not_in_the_file_keeps_its_rows() {
     let db = Database::new().await;
     let of = |request, name: &str| record(request, 0, name).sent_by(name).saying(name);
     outcomes(&db.store, &[of(1, "support"), of(2, "sales"), of(3, "gone")]).await;
     let longer = TEN_DAYS.replace("10d", "30d");
-    let mut process = Process::with(&format!("retention.channels = {{ sms = '20d', form = '8d' }}\n{longer}"));
+    let as_channel = "[[sources]]\nname = 'sales'\nchannel = 'sms'\nprovider = 'twilio'\n";
+    let channels = "retention.channels = { sms = '20d', form = '8d' }\n";
+    let mut process = Process::with(&format!("{channels}{longer}{as_channel}"));
     process.minute(&db, 21 * DAY, BUDGET).await;
-    assert_eq!(left(&db).await, ["message support"]);
-    // The source is taken out of the file.
-    process.reload("retention.channels.sms = '20d'");
-    process.minute(&db, 21 * DAY, BUDGET).await;
-    assert_eq!(left(&db).await, Vec::<String>::new());
+    assert_eq!(left(&db).await, ["message gone", "message support"]);
+    // The source is taken out of the file, or is not in it yet: somebody is still writing it.
+    process.reload(&format!("{channels}{as_channel}"));
+    process.minute(&db, 31 * DAY, BUDGET).await;
+    assert_eq!(left(&db).await, ["message gone", "message support"]);
+    process.reload(&format!("{channels}{longer}{as_channel}"));
+    process.minute(&db, 31 * DAY, BUDGET).await;
+    assert_eq!(left(&db).await, ["message gone"]);
 }
 
 #[tokio::test]
