@@ -1,5 +1,6 @@
 //! What has to be done to the tables from time to time: months made ahead, months and keys cleared away. Everything by
-//! the broker's clock, a little at a time. What one step cannot do does not stop the next.
+//! the earlier of the broker's clock and PostgreSQL's ([`present`]), a little at a time. What one step cannot do does not stop
+//! the next.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tracing::{info, warn};
 use crate::expiry::Expired;
 use crate::metrics::Metrics;
 use crate::retention::kept::{Kept, before};
+use crate::retention::present;
 use crate::retention::rows::Sweeper;
 use crate::store::Store;
 
@@ -63,7 +65,7 @@ pub async fn run(
             (in_force(&streams, &config.retention), Kept::of(config))
         };
         let look = async {
-            match nats.reach(&RECORDS).await {
+            match present::reach(&nats, &store).await {
                 Ok(reach) => {
                     look_after(&store, reach, &retention, &metrics).await;
                     let late = nothing_comes_before(reach.oldest, &retention);
@@ -73,7 +75,7 @@ pub async fn run(
                     }
                 }
                 Err(error) => {
-                    warn!(error = %Chain(&error), "could not ask for the broker's time; nothing is cleared away");
+                    warn!(error = %Chain(&error), "could not ask for the time; nothing is cleared away");
                 }
             }
         };

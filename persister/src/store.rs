@@ -81,6 +81,9 @@ pub enum StoreError {
     /// A look-up failed.
     #[error("could not look up what became of a message")]
     Lookup(#[source] sqlx::Error),
+    /// The time is not known.
+    #[error("could not ask PostgreSQL for the time")]
+    Time(#[source] sqlx::Error),
     /// Clearing away failed.
     #[error("could not clear away what is old")]
     Expire(#[source] sqlx::Error),
@@ -290,6 +293,13 @@ impl Store {
             }
         }
         Ok(false)
+    }
+
+    /// What time it is by the database's clock, in milliseconds since 1970.
+    pub async fn now(&self) -> Result<i64, StoreError> {
+        let now: chrono::DateTime<chrono::Utc> =
+            sqlx::query_scalar("SELECT now()").fetch_one(&self.pool).await.map_err(StoreError::Time)?;
+        Ok(now.timestamp_millis())
     }
 
     /// Makes the month of `now` and the one after it, so that no batch has to.

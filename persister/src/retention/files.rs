@@ -16,15 +16,15 @@ use runtime::error_chain::Chain;
 use runtime::nats::Nats;
 use runtime::objects::{Objects, ObjectsError};
 use runtime::process::Loaded;
-use runtime::stream_info::InfoError;
 use runtime::tasks::Outcome;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::housekeeping::{RECORDS, nothing_comes_before};
+use crate::housekeeping::nothing_comes_before;
 use crate::metrics::Metrics;
 use crate::retention::kept::Kept;
+use crate::retention::present::{self, TimeError};
 use crate::store::{Store, StoreError};
 
 /// How often to go through the store: every file of months that are over is listed.
@@ -35,9 +35,9 @@ const FILES: usize = 1000;
 /// Why files could not be cleared away. Tried again the next day: nothing waits for it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClearError {
-    /// What streams hold is not known.
+    /// What streams hold is not known, or what time it is.
     #[error(transparent)]
-    Streams(#[from] InfoError),
+    Reach(#[from] TimeError),
     /// What rows refer to is not known.
     #[error(transparent)]
     Tables(#[from] StoreError),
@@ -68,7 +68,7 @@ pub(crate) async fn run(
             continue;
         }
         let look = async {
-            let reach = nats.reach(&RECORDS).await?;
+            let reach = present::reach(&nats, &store).await?;
             match nothing_comes_before(reach.oldest, &streams) {
                 Some(settled) => clear_unneeded(&store, &objects, settled, &metrics).await,
                 None => Ok(()),

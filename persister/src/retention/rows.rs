@@ -35,7 +35,7 @@ struct Deleted {
 }
 
 impl Sweeper {
-    /// Deletes what is too old by the broker's clock, until there is no more or `budget` is used up, but at least one
+    /// Deletes what is too old at `reach.now`, until there is no more or `budget` is used up, but at least one
     /// stretch of each table for each group. Nothing that was received before `late` comes any more.
     pub async fn sweep(
         &mut self,

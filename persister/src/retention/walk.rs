@@ -55,7 +55,9 @@ impl Walk {
     /// Begins a look: the front has moved. Nothing that was received before `late` comes any more.
     pub(crate) fn look(&mut self, now: Millis, late: Option<Millis>) {
         self.at_front = false;
-        let back = *self.back.get_or_insert(now);
+        // A clock that was ahead and was set right: without this it would wait until then.
+        let back = self.back.map_or(now, |back| back.min(now));
+        self.back = Some(back);
         let is_due = now.as_unix().saturating_sub(back.as_unix()) >= AGAIN;
         let late = late.map(|late| Place::at(late.to_datetime()));
         if let (true, Some(place), Some(late)) = (is_due, self.place, late) {
@@ -118,6 +120,15 @@ mod tests {
         assert_eq!((walk.place(), walk.rests()), (Some(place(1000)), false));
         walk.came_to(place(1060), true);
         assert_eq!((walk.place(), walk.rests()), (Some(place(1060)), true));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_does_not_keep_it_from_going_back() {
+        let mut walk = at_front(at(1000 * AGAIN));
+        walk.look(at(10), Some(at(500)));
+        walk.came_to(place(1000), true);
+        walk.look(at(10 + AGAIN), Some(at(500)));
+        assert_eq!(walk.place(), Some(place(500)));
     }
 
     #[test]
