@@ -2,7 +2,8 @@
 //!
 //! Every stretch is a transaction of its own, so whoever is killed has deleted some and not others, and nothing else.
 //! Several processes may do it at the same time: a row that somebody else holds, to delete it or to correct it, is left
-//! alone, and found another time.
+//! alone, and found another time. So is a row that was stored less than a day ago: it came late and is old already, and
+//! whoever polls the table would never see it.
 
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,9 @@ impl Sweeper {
                     };
                     let stretch = table.stretch(pool, group, from, front).await?;
                     walk.came_to(stretch.to.unwrap_or(from), stretch.rows < ROWS);
+                    if let Some(left) = stretch.left {
+                        walk.leaves(left);
+                    }
                     rests &= walk.rests();
                     *rows += stretch.deleted;
                     deleted.references += stretch.references;
@@ -121,6 +125,9 @@ struct Table {
     stretch: &'static str,
 }
 
+/// The `received_at` of a row, if there is one.
+type Moment = Option<DateTime<Utc>>;
+
 /// What one statement did.
 struct Stretch {
     /// Rows gone through.
@@ -129,12 +136,15 @@ struct Stretch {
     references: u64,
     /// The last row that was gone through.
     to: Option<Place>,
+    /// Before the first row that would have gone, and did not.
+    left: Option<Place>,
 }
 
 /// `somewhere`: a moment between the oldest row and `$1`, and the oldest row one time in eleven.
 ///
 /// `stretch`: after `$1` and `$2`, before `$3`, the next `$4` rows. Of these go the ones of the sources `$5` (channels) and
-/// `$6` (names). Rows of the same moment as its first or last go with it, which are before `$3` too.
+/// `$6` (names), stored at least a day ago and held by nobody; the moment of the first of theirs that stays is told. Rows of
+/// the same moment as its first or last go with it, which are before `$3` too.
 ///
 /// Nothing is joined: the planner takes a join by key over all months for so costly that it compares every row with every
 /// other. `IS TRUE` keeps it from making a join of an `IN`, which it looks up in a hash instead.
@@ -150,7 +160,10 @@ macro_rules! table {
             ),
             stretch: concat!(
                 "WITH stretch AS MATERIALIZED (
-                    SELECT received_at, id FROM ",
+                    SELECT
+                        received_at, id,
+                        ((channel, source) IN (SELECT * FROM unnest($5::text[], $6::text[]))) IS TRUE AS theirs
+                    FROM ",
                 $name,
                 " WHERE received_at >= $1 AND (received_at, id) > ($1, $2) AND received_at < $3
                     ORDER BY received_at, id
@@ -162,6 +175,7 @@ macro_rules! table {
                 $name,
                 " WHERE received_at >= (SELECT first FROM span) AND received_at <= (SELECT last FROM span)
                         AND ((channel, source) IN (SELECT * FROM unnest($5::text[], $6::text[]))) IS TRUE
+                        AND stored_at < now() - interval '1 day'
                     FOR UPDATE SKIP LOCKED
                 ), gone AS (
                     DELETE FROM ",
@@ -175,7 +189,10 @@ macro_rules! table {
                         AND ((received_at, id) IN (SELECT * FROM gone)) IS TRUE
                     RETURNING 1
                 )
-                SELECT rows, (SELECT count(*) FROM gone), (SELECT count(*) FROM unneeded), received_at, id
+                SELECT
+                    rows, (SELECT count(*) FROM gone), (SELECT count(*) FROM unneeded), received_at, id,
+                    (SELECT min(received_at) FROM stretch
+                     WHERE theirs AND ((received_at, id) IN (SELECT * FROM gone)) IS NOT TRUE)
                 FROM span
                 LEFT JOIN (SELECT received_at, id FROM stretch ORDER BY received_at DESC, id DESC LIMIT 1) last ON true"
             ),
@@ -193,7 +210,7 @@ impl Table {
 
     async fn stretch(&self, pool: &PgPool, group: &Group, from: Place, front: Millis) -> Result<Stretch, sqlx::Error> {
         let (channels, sources): (Vec<String>, Vec<String>) = group.sources.iter().cloned().unzip();
-        let (rows, deleted, references, received_at, id): (i64, i64, i64, Option<DateTime<Utc>>, Option<Uuid>) =
+        let (rows, deleted, references, received_at, id, left): (i64, i64, i64, Moment, Option<Uuid>, Moment) =
             sqlx::query_as(self.stretch)
                 .bind(from.received_at)
                 .bind(from.id)
@@ -208,6 +225,7 @@ impl Table {
             deleted: deleted.unsigned_abs(),
             references: references.unsigned_abs(),
             to: received_at.zip(id).map(|(received_at, id)| Place { received_at, id }),
+            left: left.map(Place::at),
         })
     }
 }

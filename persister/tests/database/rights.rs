@@ -60,6 +60,9 @@ async fn the_persisters_user_can_do_all_of_its_work_and_cannot_touch_a_table() {
     // A row that is kept shorter than others, and its reference to a file.
     let text = "[[sources]]\nname = 'support'\nchannel = 'sms'\nprovider = 'twilio'\nretention = '7d'";
     let config = Config::parse_for(text, "", &Environment::default(), Requirements::every(Need::Optional)).unwrap();
+    for table in ["messages", "duplicates"] {
+        db.run(&format!("UPDATE {table} SET stored_at = now() - interval '2 days'")).await;
+    }
     let reach = Reach { now: START + 8 * 86_400_000, oldest: START };
     let (mut sweeper, kept) = (Sweeper::default(), Kept::of(&config));
     sweeper.sweep(&store, &kept, reach, None, Duration::from_mins(1), &Metrics::new(&config)).await.unwrap();
