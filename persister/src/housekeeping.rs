@@ -65,18 +65,15 @@ pub async fn run(
             (in_force(&streams, &config.retention), Kept::of(config))
         };
         let look = async {
-            match present::reach(&nats, &store).await {
-                Ok(reach) => {
-                    look_after(&store, reach, &retention, &metrics).await;
-                    let late = nothing_comes_before(reach.oldest, &retention);
-                    done("delete old rows", sweeper.sweep(&store, &kept, reach, late, DELETING, &metrics).await);
-                    if let (Some(objects), Some(age)) = (&objects, retention.messages) {
-                        clear_files(&store, objects, before(reach.now, age), &metrics).await;
-                    }
-                }
-                Err(error) => {
-                    warn!(error = %Chain(&error), "could not ask for the time; nothing is cleared away");
-                }
+            let time = present::reach(&nats, &store).await;
+            let Some(reach) = done(&metrics, "ask for the time, without which nothing is cleared away", time) else {
+                return;
+            };
+            look_after(&store, reach, &retention, &metrics).await;
+            let late = nothing_comes_before(reach.oldest, &retention);
+            done(&metrics, "delete old rows", sweeper.sweep(&store, &kept, reach, late, DELETING, &metrics).await);
+            if let (Some(objects), Some(age)) = (&objects, retention.messages) {
+                clear_files(&store, objects, before(reach.now, age), &metrics).await;
             }
         };
         // Each statement is whole by itself, so it may be cut off between any two.
@@ -89,19 +86,20 @@ pub async fn run(
 /// Does once what is to be done every minute.
 pub async fn look_after(store: &Store, reach: Reach, retention: &Retention, metrics: &Metrics) {
     if let Some(present) = Millis::from_unix(reach.now) {
-        done("make the coming months", store.make_months(present).await);
+        done(metrics, "make the coming months", store.make_months(present).await);
     }
     if let Some(cutoff) = retention.messages.and_then(|age| before(reach.now, age)) {
-        for dropped in
-            done("drop the months that are over", store.drop_months(cutoff, MONTHS).await).unwrap_or_default()
-        {
+        let mut dropped = Vec::new();
+        done(metrics, "drop the months that are over", store.drop_months(cutoff, MONTHS, &mut dropped).await);
+        for dropped in dropped {
             metrics.months.increment(1);
             info!(table = dropped.table, "dropped a month whose retention is over");
         }
     }
     if let Some(before) = keys_before(reach.oldest, retention) {
         let expired = Expired { before, erased_before: before };
-        if let Some(swept) = done("clear away expired keys", store.delete_expired_keys(expired, BLOCKS, SWEEPING).await)
+        if let Some(swept) =
+            done(metrics, "clear away expired keys", store.delete_expired_keys(expired, BLOCKS, SWEEPING).await)
         {
             metrics.expired.increment(swept.deleted);
         }
@@ -112,15 +110,15 @@ pub async fn look_after(store: &Store, reach: Reach, retention: &Retention, metr
 /// is not there. Months that went while the store was away are found by what is in it.
 pub async fn clear_files(store: &Store, objects: &Objects, cutoff: Option<Millis>, metrics: &Metrics) {
     let Some(cutoff) = cutoff else { return };
-    let Some(needed) = done("learn which files are needed", store.needed_files(cutoff).await) else { return };
-    let months = done("list the months of the attachment store", objects.months().await).unwrap_or_default();
+    let Some(needed) = done(metrics, "learn which files are needed", store.needed_files(cutoff).await) else { return };
+    let months = done(metrics, "list the months of the attachment store", objects.months().await).unwrap_or_default();
     let mut left = FILES;
     // A month that cannot be cleared does not stop the others.
     for month in months.iter().filter(|month| needed.is_over(month)) {
         if left == 0 {
             return;
         }
-        if let Some(deleted) = done("delete the files of a month", objects.delete_month(month, left).await) {
+        if let Some(deleted) = done(metrics, "delete the files of a month", objects.delete_month(month, left).await) {
             metrics.deleted_files.increment(deleted);
             left = left.saturating_sub(usize::try_from(deleted).unwrap_or(left));
             if deleted > 0 {
@@ -130,8 +128,12 @@ pub async fn clear_files(store: &Store, objects: &Objects, cutoff: Option<Millis
     }
 }
 
-fn done<T, E: std::error::Error + 'static>(what: &str, result: Result<T, E>) -> Option<T> {
-    result.inspect_err(|error| warn!(error = %Chain(error), "could not {what}; trying again in a minute")).ok()
+fn done<T, E: std::error::Error + 'static>(metrics: &Metrics, what: &str, result: Result<T, E>) -> Option<T> {
+    let failed = |error: &E| {
+        metrics.upkeep_failures.increment(1);
+        warn!(error = %Chain(error), "could not {what}; trying again in a minute");
+    };
+    result.inspect_err(failed).ok()
 }
 
 /// Up to when keys may have expired to be deleted, where the oldest message of any stream was stored at `oldest`: once

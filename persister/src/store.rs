@@ -308,10 +308,16 @@ impl Store {
         self.partitions.ensure(&self.pool, HashSet::from([month, month.next()])).await.map_err(StoreError::Month)
     }
 
-    /// Drops at most `most` partitions whose month was over at `cutoff`, oldest first, and says which.
-    pub async fn drop_months(&self, cutoff: Millis, most: usize) -> Result<Vec<DroppedMonth>, StoreError> {
+    /// Drops at most `most` partitions whose month was over at `cutoff`, oldest first, and adds them to `dropped`, also
+    /// where others could not be.
+    pub async fn drop_months(
+        &self,
+        cutoff: Millis,
+        most: usize,
+        dropped: &mut Vec<DroppedMonth>,
+    ) -> Result<(), StoreError> {
         self.partitions.forget();
-        partitions::drop_before(&self.pool, cutoff, most).await.map_err(StoreError::Expire)
+        partitions::drop_before(&self.pool, cutoff, most, dropped).await.map_err(StoreError::Expire)
     }
 
     /// The months whose files are needed, where those before `cutoff` are dropped.

@@ -37,7 +37,8 @@ struct Deleted {
 
 impl Sweeper {
     /// Deletes what is too old at `reach.now`, until there is no more or `budget` is used up, but at least one
-    /// stretch of each table for each group. Nothing that was received before `late` comes any more.
+    /// stretch of each table for each group. Nothing that was received before `late` comes any more. What fails in one
+    /// table for one group does not stop the others; the first of it is told.
     pub async fn sweep(
         &mut self,
         store: &Store,
@@ -73,6 +74,7 @@ impl Sweeper {
         deleted: &mut Deleted,
     ) -> Result<(), sqlx::Error> {
         let begun = Instant::now();
+        let mut failed = None;
         loop {
             let mut rests = true;
             // One stretch each: none keeps the others from theirs, in however short a time.
@@ -82,22 +84,21 @@ impl Sweeper {
                     if walk.rests() {
                         continue;
                     }
-                    let from = match walk.place() {
-                        Some(place) => place,
-                        None => table.somewhere(pool, front).await?,
-                    };
-                    let stretch = table.stretch(pool, group, from, front).await?;
-                    walk.came_to(stretch.to.unwrap_or(from), stretch.rows < ROWS);
-                    if let Some(left) = stretch.left {
-                        walk.leaves(left);
+                    match table.step(pool, group, walk, front).await {
+                        Ok(stretch) => {
+                            *rows += stretch.deleted;
+                            deleted.references += stretch.references;
+                        }
+                        Err(error) => {
+                            walk.fails();
+                            failed.get_or_insert(error);
+                        }
                     }
                     rests &= walk.rests();
-                    *rows += stretch.deleted;
-                    deleted.references += stretch.references;
                 }
             }
             if rests || begun.elapsed() >= budget {
-                return Ok(());
+                return failed.map_or(Ok(()), Err);
             }
         }
     }
@@ -203,6 +204,20 @@ macro_rules! table {
 const TABLES: [Table; 3] = [table!("messages"), table!("message_statuses"), table!("duplicates")];
 
 impl Table {
+    /// One stretch of a walk.
+    async fn step(&self, pool: &PgPool, group: &Group, walk: &mut Walk, front: Millis) -> Result<Stretch, sqlx::Error> {
+        let from = match walk.place() {
+            Some(place) => place,
+            None => self.somewhere(pool, front).await?,
+        };
+        let stretch = self.stretch(pool, group, from, front).await?;
+        walk.came_to(stretch.to.unwrap_or(from), stretch.rows < ROWS);
+        if let Some(left) = stretch.left {
+            walk.leaves(left);
+        }
+        Ok(stretch)
+    }
+
     async fn somewhere(&self, pool: &PgPool, front: Millis) -> Result<Place, sqlx::Error> {
         let moment = sqlx::query_scalar(self.somewhere).bind(front.to_datetime()).fetch_one(pool).await?;
         Ok(Place::at(moment))

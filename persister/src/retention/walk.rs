@@ -44,6 +44,8 @@ pub(crate) struct Walk {
     /// The first row that it has left since then, though it was old enough.
     left: Option<Place>,
     at_front: bool,
+    /// Whether a stretch failed in this look.
+    failed: bool,
 }
 
 impl Walk {
@@ -52,13 +54,14 @@ impl Walk {
         self.place
     }
 
-    /// Whether it has come to the front and there is nothing to do before the next look.
+    /// Whether there is nothing to do before the next look: it has come to the front, or does not get on.
     pub(crate) fn rests(&self) -> bool {
-        self.at_front
+        self.at_front || self.failed
     }
 
     /// Begins a look: the front has moved. Nothing that was received before `late` comes any more.
     pub(crate) fn look(&mut self, now: Millis, late: Option<Millis>) {
+        self.failed = false;
         let was_at_front = std::mem::replace(&mut self.at_front, false);
         let late = late.map(|late| Place::at(late.to_datetime()));
         let Some(back) = self.back else {
@@ -75,6 +78,11 @@ impl Walk {
             self.place = Some(self.left.take().map_or(first, |left| left.min(first)));
             (self.back, self.late) = (Some(now), late);
         }
+    }
+
+    /// Notes that a stretch failed: it is tried again with the next look.
+    pub(crate) fn fails(&mut self) {
+        self.failed = true;
     }
 
     /// Notes that it leaves a row that was old enough: it will come back to it.
@@ -136,6 +144,16 @@ mod tests {
         assert_eq!((walk.place(), walk.rests()), (Some(place(1000)), false));
         walk.came_to(place(1060), true);
         assert_eq!((walk.place(), walk.rests()), (Some(place(1060)), true));
+    }
+
+    #[test]
+    fn a_walk_that_failed_rests_where_it_is_until_the_next_look() {
+        let mut walk = at_front(at(0));
+        walk.look(at(60_000), Some(at(500)));
+        walk.fails();
+        assert!(walk.rests());
+        walk.look(at(AGAIN), Some(at(500)));
+        assert_eq!((walk.place(), walk.rests()), (Some(place(1000)), false), "it is not at the front");
     }
 
     #[test]

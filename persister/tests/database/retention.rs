@@ -1,5 +1,6 @@
 //! Rows that are kept for a shorter time than all rows, and the files of theirs.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -175,6 +176,23 @@ async fn a_row_that_is_too_old_when_it_is_stored_stays_for_a_day_and_goes_within
     assert_eq!(left(&db).await, Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn a_table_that_fails_is_told_and_does_not_keep_the_rows_of_others() {
+    let db = stored_long_ago().await;
+    let copies =
+        [record(1, 0, "a").saying("old"), record(2, 0, "a"), record(3, 0, "b").of_kind(Kind::Bounce).saying("old")];
+    outcomes(&db.store, &copies).await;
+    let mut process = Process::with(TEN_DAYS);
+    db.run("ALTER TABLE message_statuses RENAME TO elsewhere").await;
+    let (now, late) = (START + 20 * DAY, Millis::from_unix(START));
+    let reach = Reach { now, oldest: now };
+    process.sweeper.sweep(&db.store, &process.kept, reach, late, BUDGET, &process.metrics).await.unwrap_err();
+    db.run("ALTER TABLE elsewhere RENAME TO message_statuses").await;
+    assert_eq!(left(&db).await, ["status old"]);
+    process.minute(&db, 20 * DAY + MINUTE, BUDGET).await;
+    assert_eq!(left(&db).await, Vec::<String>::new());
+}
+
 /// Rows of `support` and of `sales`, one a minute each from the tests' moment on.
 async fn many_rows(db: &Database, rows: i64) {
     outcome(&db.store, &record(1, 0, "a").saying("first")).await;
@@ -338,4 +356,25 @@ async fn files_go_when_no_row_of_their_month_refers_to_them_and_nothing_can_come
     clear("2027-01-03T00:00:00Z").await;
     assert_eq!(there(), [false, true, true, false, false, true]);
     assert!(foreign.exists());
+}
+
+#[tokio::test]
+async fn a_month_whose_files_cannot_be_listed_is_told_and_does_not_keep_those_of_the_next() {
+    let db = Database::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&format!("[attachments]\nstore = \"file://{}\"", folder.path().display()));
+    let (objects, metrics) = (Objects::open(&config.attachments).unwrap().unwrap(), Metrics::new(&config));
+    outcomes(&db.store, &[record(1, 0, "a"), record(2, 31 * DAY, "b")]).await;
+    let mut paths = Vec::new();
+    for month in ["2026-11", "2026-12"] {
+        let name = ObjectName { month: month.to_owned(), hash: blake3::hash(b"old") };
+        objects.put(&name, Bytes::from_static(b"old")).await.unwrap();
+        paths.push(folder.path().join(name.to_string()));
+    }
+    // No text: the store does not know what to call it.
+    let unnamed = std::ffi::OsStr::from_bytes(b"\xff");
+    std::fs::write(folder.path().join("2026-11").join(unnamed), "not ours").unwrap();
+    let settled: Millis = "2099-01-01T00:00:00Z".parse().unwrap();
+    clear_unneeded(&db.store, &objects, settled, &metrics).await.unwrap_err();
+    assert!(!paths[1].exists());
 }
