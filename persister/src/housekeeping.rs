@@ -62,7 +62,7 @@ pub async fn run(
         }
         let (retention, kept) = {
             let config = &loaded.borrow_and_update().config;
-            (in_force(&streams, &config.retention), Kept::of(config))
+            (in_force(&streams, &config.retention), Kept::of(config).not_below(streams.raw))
         };
         let look = async {
             let time = present::reach(&nats, &store).await;
@@ -155,9 +155,11 @@ pub(crate) fn nothing_comes_before(oldest: i64, streams: &Retention) -> Option<M
     before(oldest, streams.raw.saturating_add(streams.held).saturating_add(streams.dlq))
 }
 
-/// How long what is kept: streams as it was at start, when their trimming began, and rows as it is now.
+/// How long what is kept: streams as it was at start, when their trimming began, and rows as it is now, but not shorter than
+/// their requests.
 fn in_force(streams: &Retention, now: &Retention) -> Retention {
-    Retention { raw: streams.raw, held: streams.held, dlq: streams.dlq, ..now.clone() }
+    let messages = now.messages.map(|time| time.max(streams.raw));
+    Retention { raw: streams.raw, held: streams.held, dlq: streams.dlq, messages, ..now.clone() }
 }
 
 #[cfg(test)]
@@ -188,6 +190,8 @@ mod tests {
     fn a_reload_changes_how_long_rows_are_kept_and_not_what_streams_are_known_to_hold() {
         let start = retention(7, 20, 30, None);
         assert_eq!(in_force(&start, &retention(1, 1, 7, Some(60))), retention(7, 20, 30, Some(60)));
+        assert_eq!(in_force(&start, &retention(1, 1, 7, Some(2))), retention(7, 20, 30, Some(7)));
+        assert_eq!(in_force(&start, &retention(1, 1, 7, None)), retention(7, 20, 30, None));
     }
 
     #[test]

@@ -41,6 +41,16 @@ impl Kept {
         Self { all: config.retention.messages, sources: config.sources.iter().filter_map(of_source).collect() }
     }
 
+    /// The same, but nobody's rows go before their requests do. `raw` is for how long those are kept in fact, which is as it
+    /// was at start: the configuration may say less since.
+    #[must_use]
+    pub fn not_below(self, raw: Duration) -> Self {
+        Self {
+            all: self.all.map(|time| time.max(raw)),
+            sources: self.sources.into_iter().map(|(name, time)| (name, time.max(raw))).collect(),
+        }
+    }
+
     /// For how long the rows of a source are kept.
     pub fn time(&self, channel: &str, source: &str) -> Option<Duration> {
         self.sources.get(&(channel.to_owned(), source.to_owned())).copied().or(self.all)
@@ -123,6 +133,19 @@ mod tests {
         let month = Group { time: days(30), sources: vec![name("a")] };
         let quarter = Group { time: days(90), sources: vec![name("b"), name("d")] };
         assert_eq!(kept(&text).groups(), [month, quarter]);
+    }
+
+    #[test]
+    fn a_reload_does_not_let_rows_go_before_the_requests_that_are_still_kept() {
+        let text = format!("retention = {{ raw = '1d', messages = '5d', channels.form = '2d' }}\n{}", form("a", ""));
+        let kept = kept(&text);
+        assert_eq!(kept.time("form", "a"), Some(days(2)));
+        let four = kept.clone().not_below(days(4));
+        assert_eq!((four.time("form", "a"), four.time("form", "gone")), (Some(days(4)), Some(days(5))));
+        assert_eq!(four.groups(), [Group { time: days(4), sources: vec![name("a")] }]);
+        let seven = kept.not_below(days(7));
+        assert_eq!((seven.time("form", "a"), seven.time("form", "gone")), (Some(days(7)), Some(days(7))));
+        assert!(seven.groups().is_empty(), "they go with their month");
     }
 
     #[test]
