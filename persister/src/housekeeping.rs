@@ -1,6 +1,6 @@
 //! What has to be done to the tables from time to time: months made ahead, months and keys cleared away. Everything by
-//! the earlier of the broker's clock and PostgreSQL's ([`present`]), a little at a time. What one step cannot do does not stop
-//! the next.
+//! the earlier of the broker's clock and PostgreSQL's (`retention::present`), a little at a time. What one step cannot do
+//! does not stop the next.
 
 use std::sync::Arc;
 use std::time::Duration;
