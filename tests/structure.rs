@@ -136,6 +136,7 @@ fn what_is_thrown_away_is_decided_by_the_brokers_clock() {
         "persister/src/housekeeping.rs",
         "persister/src/retention/files.rs",
         "persister/src/retention/kept.rs",
+        "persister/src/retention/present.rs",
         "persister/src/retention/walk.rs",
     ] {
         let code = code(&root().join(file));

@@ -1,5 +1,6 @@
 //! What has to be done to the tables from time to time: months made ahead, months and keys cleared away. Everything by
-//! the broker's clock, a little at a time. What one step cannot do does not stop the next.
+//! the earlier of the broker's clock and PostgreSQL's (`retention::present`), a little at a time. What one step cannot do
+//! does not stop the next.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tracing::{info, warn};
 use crate::expiry::Expired;
 use crate::metrics::Metrics;
 use crate::retention::kept::{Kept, before};
+use crate::retention::present;
 use crate::retention::rows::Sweeper;
 use crate::store::Store;
 
@@ -60,21 +62,18 @@ pub async fn run(
         }
         let (retention, kept) = {
             let config = &loaded.borrow_and_update().config;
-            (in_force(&streams, &config.retention), Kept::of(config))
+            (in_force(&streams, &config.retention), Kept::of(config).not_below(streams.raw))
         };
         let look = async {
-            match nats.reach(&RECORDS).await {
-                Ok(reach) => {
-                    look_after(&store, reach, &retention, &metrics).await;
-                    let late = nothing_comes_before(reach.oldest, &retention);
-                    done("delete old rows", sweeper.sweep(&store, &kept, reach, late, DELETING, &metrics).await);
-                    if let (Some(objects), Some(age)) = (&objects, retention.messages) {
-                        clear_files(&store, objects, before(reach.now, age), &metrics).await;
-                    }
-                }
-                Err(error) => {
-                    warn!(error = %Chain(&error), "could not ask for the broker's time; nothing is cleared away");
-                }
+            let time = present::reach(&nats, &store).await;
+            let Some(reach) = done(&metrics, "ask for the time, without which nothing is cleared away", time) else {
+                return;
+            };
+            look_after(&store, reach, &retention, &metrics).await;
+            let late = nothing_comes_before(reach.oldest, &retention);
+            done(&metrics, "delete old rows", sweeper.sweep(&store, &kept, reach, late, DELETING, &metrics).await);
+            if let (Some(objects), Some(age)) = (&objects, retention.messages) {
+                clear_files(&store, objects, before(reach.now, age), &metrics).await;
             }
         };
         // Each statement is whole by itself, so it may be cut off between any two.
@@ -87,19 +86,20 @@ pub async fn run(
 /// Does once what is to be done every minute.
 pub async fn look_after(store: &Store, reach: Reach, retention: &Retention, metrics: &Metrics) {
     if let Some(present) = Millis::from_unix(reach.now) {
-        done("make the coming months", store.make_months(present).await);
+        done(metrics, "make the coming months", store.make_months(present).await);
     }
     if let Some(cutoff) = retention.messages.and_then(|age| before(reach.now, age)) {
-        for dropped in
-            done("drop the months that are over", store.drop_months(cutoff, MONTHS).await).unwrap_or_default()
-        {
+        let mut dropped = Vec::new();
+        done(metrics, "drop the months that are over", store.drop_months(cutoff, MONTHS, &mut dropped).await);
+        for dropped in dropped {
             metrics.months.increment(1);
             info!(table = dropped.table, "dropped a month whose retention is over");
         }
     }
     if let Some(before) = keys_before(reach.oldest, retention) {
         let expired = Expired { before, erased_before: before };
-        if let Some(swept) = done("clear away expired keys", store.delete_expired_keys(expired, BLOCKS, SWEEPING).await)
+        if let Some(swept) =
+            done(metrics, "clear away expired keys", store.delete_expired_keys(expired, BLOCKS, SWEEPING).await)
         {
             metrics.expired.increment(swept.deleted);
         }
@@ -110,15 +110,15 @@ pub async fn look_after(store: &Store, reach: Reach, retention: &Retention, metr
 /// is not there. Months that went while the store was away are found by what is in it.
 pub async fn clear_files(store: &Store, objects: &Objects, cutoff: Option<Millis>, metrics: &Metrics) {
     let Some(cutoff) = cutoff else { return };
-    let Some(needed) = done("learn which files are needed", store.needed_files(cutoff).await) else { return };
-    let months = done("list the months of the attachment store", objects.months().await).unwrap_or_default();
+    let Some(needed) = done(metrics, "learn which files are needed", store.needed_files(cutoff).await) else { return };
+    let months = done(metrics, "list the months of the attachment store", objects.months().await).unwrap_or_default();
     let mut left = FILES;
     // A month that cannot be cleared does not stop the others.
     for month in months.iter().filter(|month| needed.is_over(month)) {
         if left == 0 {
             return;
         }
-        if let Some(deleted) = done("delete the files of a month", objects.delete_month(month, left).await) {
+        if let Some(deleted) = done(metrics, "delete the files of a month", objects.delete_month(month, left).await) {
             metrics.deleted_files.increment(deleted);
             left = left.saturating_sub(usize::try_from(deleted).unwrap_or(left));
             if deleted > 0 {
@@ -128,8 +128,12 @@ pub async fn clear_files(store: &Store, objects: &Objects, cutoff: Option<Millis
     }
 }
 
-fn done<T, E: std::error::Error + 'static>(what: &str, result: Result<T, E>) -> Option<T> {
-    result.inspect_err(|error| warn!(error = %Chain(error), "could not {what}; trying again in a minute")).ok()
+fn done<T, E: std::error::Error + 'static>(metrics: &Metrics, what: &str, result: Result<T, E>) -> Option<T> {
+    let failed = |error: &E| {
+        metrics.upkeep_failures.increment(1);
+        warn!(error = %Chain(error), "could not {what}; trying again in a minute");
+    };
+    result.inspect_err(failed).ok()
 }
 
 /// Up to when keys may have expired to be deleted, where the oldest message of any stream was stored at `oldest`: once
@@ -151,9 +155,11 @@ pub(crate) fn nothing_comes_before(oldest: i64, streams: &Retention) -> Option<M
     before(oldest, streams.raw.saturating_add(streams.held).saturating_add(streams.dlq))
 }
 
-/// How long what is kept: streams as it was at start, when their trimming began, and rows as it is now.
+/// How long what is kept: streams as it was at start, when their trimming began, and rows as it is now, but not shorter than
+/// their requests.
 fn in_force(streams: &Retention, now: &Retention) -> Retention {
-    Retention { raw: streams.raw, held: streams.held, dlq: streams.dlq, ..now.clone() }
+    let messages = now.messages.map(|time| time.max(streams.raw));
+    Retention { raw: streams.raw, held: streams.held, dlq: streams.dlq, messages, ..now.clone() }
 }
 
 #[cfg(test)]
@@ -184,6 +190,8 @@ mod tests {
     fn a_reload_changes_how_long_rows_are_kept_and_not_what_streams_are_known_to_hold() {
         let start = retention(7, 20, 30, None);
         assert_eq!(in_force(&start, &retention(1, 1, 7, Some(60))), retention(7, 20, 30, Some(60)));
+        assert_eq!(in_force(&start, &retention(1, 1, 7, Some(2))), retention(7, 20, 30, Some(7)));
+        assert_eq!(in_force(&start, &retention(1, 1, 7, None)), retention(7, 20, 30, None));
     }
 
     #[test]

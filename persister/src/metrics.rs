@@ -22,6 +22,7 @@ const EXPIRED: &str = "penstock_persister_expired_keys_total";
 const MONTHS: &str = "penstock_persister_dropped_months_total";
 const DELETED_FILES: &str = "penstock_persister_deleted_files_total";
 const DELETED_ROWS: &str = "penstock_persister_deleted_rows_total";
+const UPKEEP_FAILURES: &str = "penstock_persister_upkeep_failures_total";
 const AUDITED: &str = "penstock_audit_requests_total";
 const AUDIT_RUNNING: &str = "penstock_audit_running";
 const AUDIT_IN_FLIGHT: &str = "penstock_audit_in_flight_requests";
@@ -58,6 +59,8 @@ pub struct Metrics {
     pub months: Counter,
     /// Files that were deleted: of such months, or needed by no row any more.
     pub deleted_files: Counter,
+    /// Steps of the upkeep of tables and files that failed.
+    pub upkeep_failures: Counter,
 }
 
 impl Metrics {
@@ -72,6 +75,7 @@ impl Metrics {
         describe_counter!(EXPIRED, "Deduplication keys that were cleared away after their window.");
         describe_counter!(MONTHS, "Partitions that were dropped because their retention was over.");
         describe_counter!(DELETED_FILES, "Files of messages that were deleted because their retention was over.");
+        describe_counter!(UPKEEP_FAILURES, "Steps that failed of what makes months and deletes what is too old.");
         describe_counter!(
             DELETED_ROWS,
             "Rows that were deleted because the retention of their source or channel was over."
@@ -94,6 +98,7 @@ impl Metrics {
             expired: counter!(EXPIRED),
             months: counter!(MONTHS),
             deleted_files: counter!(DELETED_FILES),
+            upkeep_failures: counter!(UPKEEP_FAILURES),
         }
     }
 

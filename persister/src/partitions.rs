@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use proto::Millis;
 use sqlx::postgres::PgPool;
 
-/// The tables that are partitioned by month of `received_at`.
+/// The tables that are partitioned by month of `received_at`, in the order in which a month is dropped: what says which
+/// files it needs goes last.
 const TABLES: [&str; 4] = ["messages", "message_statuses", "duplicates", FILES];
 /// The one of them by which the files of a month are known to be needed.
 const FILES: &str = "message_attachments";
@@ -123,9 +124,15 @@ async fn make(pool: &PgPool, month: Month) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Drops the months that ended at or before `cutoff`, oldest first, at most `most` partitions. Waits at most a second
-/// for each: the lock stops everybody else, so a month that is being read is dropped another time.
-pub(crate) async fn drop_before(pool: &PgPool, cutoff: Millis, most: usize) -> Result<Vec<DroppedMonth>, sqlx::Error> {
+/// Drops the months that ended at or before `cutoff`, oldest first, at most `most` partitions, and adds them to `dropped`.
+/// Waits at most a second for each: the lock stops everybody else, so a month that is being read is dropped another time,
+/// and after `most` such months the others are, too. The first failure is told at the end.
+pub(crate) async fn drop_before(
+    pool: &PgPool,
+    cutoff: Millis,
+    most: usize,
+    dropped: &mut Vec<DroppedMonth>,
+) -> Result<(), sqlx::Error> {
     let oldest_kept = Month::of(cutoff);
     let mut old: Vec<DroppedMonth> = Vec::new();
     for table in TABLES {
@@ -133,14 +140,29 @@ pub(crate) async fn drop_before(pool: &PgPool, cutoff: Millis, most: usize) -> R
         old.extend(months.map(|month| DroppedMonth { table: table.to_owned(), month }));
     }
     old.sort_by_key(|dropped| dropped.month);
-    old.truncate(most);
-    for dropped in &old {
-        let partition = dropped.month.partition_of(&dropped.table);
+    let (mut stuck, mut failed) = (HashSet::new(), None);
+    for old in old {
+        if dropped.len() >= most || stuck.len() >= most {
+            break;
+        }
+        // The rest of such a month waits with it: its files stay as long as it says which they are.
+        if stuck.contains(&old.month) {
+            continue;
+        }
+        let partition = old.month.partition_of(&old.table);
         let drop = sqlx::query("SELECT penstock_drop_month($1, $2::text::date)");
-        drop.bind(&dropped.table).bind(dropped.month.first_day()).execute(pool).await?;
-        tracing::info!(%partition, "month dropped: its retention is over");
+        match drop.bind(&old.table).bind(old.month.first_day()).execute(pool).await {
+            Ok(_) => {
+                tracing::info!(%partition, "month dropped: its retention is over");
+                dropped.push(old);
+            }
+            Err(error) => {
+                stuck.insert(old.month);
+                failed.get_or_insert(error);
+            }
+        }
     }
-    Ok(old)
+    failed.map_or(Ok(()), Err)
 }
 
 /// The months whose files are needed, or may be: those that are there, and all from `cutoff` on.

@@ -113,7 +113,8 @@ async fn start(mut context: Context) -> Result<Context, StartError> {
     context.tasks.spawn("pulse", pulse::run(Arc::clone(&store), database, context.shutdown.clone()));
     if config.persister.audit {
         let loaded = context.loaded.clone();
-        let audit = audit::task::run(nats.clone(), Arc::clone(&store), loaded, context.shutdown.clone());
+        let raw = config.retention.raw;
+        let audit = audit::task::run(nats.clone(), Arc::clone(&store), loaded, raw, context.shutdown.clone());
         context.tasks.spawn("audit", audit);
     }
     let (loaded, streams) = (context.loaded.clone(), config.retention);

@@ -81,6 +81,9 @@ pub enum StoreError {
     /// A look-up failed.
     #[error("could not look up what became of a message")]
     Lookup(#[source] sqlx::Error),
+    /// The time is not known.
+    #[error("could not ask PostgreSQL for the time")]
+    Time(#[source] sqlx::Error),
     /// Clearing away failed.
     #[error("could not clear away what is old")]
     Expire(#[source] sqlx::Error),
@@ -292,16 +295,29 @@ impl Store {
         Ok(false)
     }
 
+    /// What time it is by the database's clock, in milliseconds since 1970.
+    pub async fn now(&self) -> Result<i64, StoreError> {
+        let now: chrono::DateTime<chrono::Utc> =
+            sqlx::query_scalar("SELECT now()").fetch_one(&self.pool).await.map_err(StoreError::Time)?;
+        Ok(now.timestamp_millis())
+    }
+
     /// Makes the month of `now` and the one after it, so that no batch has to.
     pub async fn make_months(&self, now: Millis) -> Result<(), StoreError> {
         let month = Month::of(now);
         self.partitions.ensure(&self.pool, HashSet::from([month, month.next()])).await.map_err(StoreError::Month)
     }
 
-    /// Drops at most `most` partitions whose month was over at `cutoff`, oldest first, and says which.
-    pub async fn drop_months(&self, cutoff: Millis, most: usize) -> Result<Vec<DroppedMonth>, StoreError> {
+    /// Drops at most `most` partitions whose month was over at `cutoff`, oldest first, and adds them to `dropped`, also
+    /// where others could not be.
+    pub async fn drop_months(
+        &self,
+        cutoff: Millis,
+        most: usize,
+        dropped: &mut Vec<DroppedMonth>,
+    ) -> Result<(), StoreError> {
         self.partitions.forget();
-        partitions::drop_before(&self.pool, cutoff, most).await.map_err(StoreError::Expire)
+        partitions::drop_before(&self.pool, cutoff, most, dropped).await.map_err(StoreError::Expire)
     }
 
     /// The months whose files are needed, where those before `cutoff` are dropped.

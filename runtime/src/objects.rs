@@ -199,7 +199,7 @@ impl Objects {
             .boxed()
     }
 
-    /// Deletes files of a month; says how many were there.
+    /// Deletes files of a month; says how many were there. One that cannot be deleted does not keep the others.
     pub async fn delete(&self, month: &str, files: Vec<blake3::Hash>) -> Result<u64, ObjectsError> {
         let month = month.to_owned();
         let names = files.into_iter().map(|hash| path(&ObjectName { month: month.clone(), hash }));
@@ -213,16 +213,17 @@ impl Objects {
         names: BoxStream<'static, object_store::Result<Path>>,
     ) -> Result<u64, ObjectsError> {
         let mut deleted = self.store.delete_stream(names);
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         while let Some(result) = deleted.next().await {
             match result {
                 Ok(_) => count += 1,
                 // Somebody else was faster.
                 Err(object_store::Error::NotFound { .. }) => {}
-                Err(source) => return Err(ObjectsError::Clear { month: month.to_owned(), source }),
+                Err(source) => drop(failed.get_or_insert(source)),
             }
         }
-        Ok(count)
+        let failed = failed.map(|source| ObjectsError::Clear { month: month.to_owned(), source });
+        failed.map_or(Ok(count), Err)
     }
 
     /// Deletes files of a month, at most `most`; says how many. Fewer than `most`: there are no more. What is not named as a

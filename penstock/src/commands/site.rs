@@ -114,6 +114,15 @@ const SOURCES: Requirements = Requirements {
     attachments: Need::Unused,
 };
 
+/// What a command needs that only asks how things are set: it may be run where no secret can be read.
+const SETTINGS: Requirements = Requirements {
+    nats: Need::Unused,
+    postgres: Need::Unused,
+    hash_key: Need::Unused,
+    source_secrets: Need::Unused,
+    attachments: Need::Unused,
+};
+
 impl Where {
     /// The flags that lead another command to the same place.
     pub(crate) fn flags(&self) -> String {
@@ -235,6 +244,12 @@ impl Site {
         self.config_file.as_deref()
     }
 
+    /// The configuration without its secrets; `None` where no file of it is known. One that is known and cannot be read is
+    /// an error: who went on without it would tell what is not so.
+    pub(crate) fn settings(&self) -> Result<Option<Config>, CommandError> {
+        self.config_file.as_deref().map(|file| load(file, SETTINGS)).transpose()
+    }
+
     /// The configuration with its sources and their secrets.
     pub(crate) fn config(&self) -> Result<Config, CommandError> {
         let Some(file) = &self.config_file else {
@@ -307,7 +322,11 @@ impl Site {
 }
 
 fn sources_of(file: &Path) -> Result<Config, CommandError> {
-    let config = Config::load_for(Some(file), &Environment::of_process(), SOURCES);
+    load(file, SOURCES)
+}
+
+fn load(file: &Path, requirements: Requirements) -> Result<Config, CommandError> {
+    let config = Config::load_for(Some(file), &Environment::of_process(), requirements);
     config.map_err(|problems| CommandError::config(&problems))
 }
 
@@ -430,6 +449,30 @@ mod tests {
         };
         assert_eq!(key(""), "drawn");
         assert_eq!(key("dedup.hash_key = { value = 'own' }"), "own");
+    }
+
+    #[test]
+    fn settings_are_those_of_the_file_or_none_and_never_none_because_the_file_is_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        running(folder.path());
+        let settings = |config| {
+            place(folder.path(), config).site_in(&Environment::default(), Path::new("/none")).unwrap().settings()
+        };
+        assert!(settings(None).unwrap().is_none());
+        let source = "[[sources]]\nname = 'a'\nchannel = 'sms'\nprovider = 'twilio'\n\
+                      secrets = [{ env = 'NOT_HERE' }]\nretention = '30d'";
+        let read = settings(Some(source)).unwrap().unwrap();
+        assert!(read.sources.first().unwrap().retention.is_some(), "whatever secrets are there");
+        for broken in ["[[sources]]\nname = 'a'", "retention.channels.sms = '30'", "retention = ["] {
+            let file = folder.path().join("broken.toml");
+            std::fs::write(&file, broken).unwrap();
+            let mut site = place(folder.path(), None).site_in(&Environment::default(), Path::new("/none")).unwrap();
+            site.config_file = Some(file);
+            assert_eq!(site.settings().unwrap_err().exit_code(), 64, "{broken}");
+        }
+        let mut site = place(folder.path(), None).site_in(&Environment::default(), Path::new("/none")).unwrap();
+        site.config_file = Some(folder.path().join("moved.toml"));
+        assert_eq!(site.settings().unwrap_err().exit_code(), 64);
     }
 
     #[test]

@@ -138,12 +138,15 @@ mod tests {
     #[test]
     fn rows_of_a_source_that_keeps_them_shorter_are_not_missed_and_those_of_others_are() {
         let source = "[[sources]]\nname = 'support'\nchannel = 'sms'\nprovider = 'twilio'\nretention = '10d'";
+        let of_channel = source.replace("retention = '10d'", "");
         let (course, now) = (through(), 20 * 24 * 60 * 60 * 1000);
         for (text, verdict) in [
             (source.to_owned(), Verdict::PastRetention),
             (source.replace("support", "sales"), Verdict::Missing),
-            ("retention.channels.sms = '10d'".to_owned(), Verdict::PastRetention),
-            ("retention.channels.form = '10d'".to_owned(), Verdict::Missing),
+            (format!("retention.channels.sms = '10d'\n{of_channel}"), Verdict::PastRetention),
+            (format!("retention.channels.form = '10d'\n{of_channel}"), Verdict::Missing),
+            // Rows of a source that is not in the file are kept.
+            ("retention.channels.sms = '10d'".to_owned(), Verdict::Missing),
         ] {
             let known = Known { course: &course, last_replay: 10, kept: &kept(&text), now: Some(now) };
             assert_eq!(judge(&request(10), &Endings::default(), &known), verdict, "{text}");

@@ -16,15 +16,15 @@ use runtime::error_chain::Chain;
 use runtime::nats::Nats;
 use runtime::objects::{Objects, ObjectsError};
 use runtime::process::Loaded;
-use runtime::stream_info::InfoError;
 use runtime::tasks::Outcome;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::housekeeping::{RECORDS, nothing_comes_before};
+use crate::housekeeping::nothing_comes_before;
 use crate::metrics::Metrics;
 use crate::retention::kept::Kept;
+use crate::retention::present::{self, TimeError};
 use crate::store::{Store, StoreError};
 
 /// How often to go through the store: every file of months that are over is listed.
@@ -35,9 +35,9 @@ const FILES: usize = 1000;
 /// Why files could not be cleared away. Tried again the next day: nothing waits for it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClearError {
-    /// What streams hold is not known.
+    /// What streams hold is not known, or what time it is.
     #[error(transparent)]
-    Streams(#[from] InfoError),
+    Reach(#[from] TimeError),
     /// What rows refer to is not known.
     #[error(transparent)]
     Tables(#[from] StoreError),
@@ -68,7 +68,7 @@ pub(crate) async fn run(
             continue;
         }
         let look = async {
-            let reach = nats.reach(&RECORDS).await?;
+            let reach = present::reach(&nats, &store).await?;
             match nothing_comes_before(reach.oldest, &streams) {
                 Some(settled) => clear_unneeded(&store, &objects, settled, &metrics).await,
                 None => Ok(()),
@@ -77,6 +77,7 @@ pub(crate) async fn run(
         // Cut off, it has deleted some, which is all that it ever does.
         match shutdown.run_until_cancelled(look).await {
             Some(Err(error)) => {
+                metrics.upkeep_failures.increment(1);
                 warn!(error = %Chain(&error), "could not clear away files that no row refers to; trying again tomorrow");
             }
             Some(Ok(())) => {}
@@ -86,7 +87,8 @@ pub(crate) async fn run(
 }
 
 /// Deletes the files that no row refers to, of months that are there and were over before `settled`, as far as they were
-/// last stored before that too.
+/// last stored before that too. A month of which not all can be cleared away does not stop the others; the first failure is
+/// told.
 pub async fn clear_unneeded(
     store: &Store,
     objects: &Objects,
@@ -94,18 +96,36 @@ pub async fn clear_unneeded(
     metrics: &Metrics,
 ) -> Result<(), ClearError> {
     let needed = store.needed_files(settled).await?;
+    let mut failed = None;
     for month in objects.months().await?.iter().filter(|month| needed.is_settled(month)) {
-        let mut files = objects.stored_before(month, settled.as_unix()).try_chunks(FILES);
         let mut deleted = 0;
-        while let Some(some) = files.try_next().await.map_err(|error| error.1)? {
-            let unneeded = store.unreferenced(month, &some).await?;
-            let gone = objects.delete(month, unneeded).await?;
-            metrics.deleted_files.increment(gone);
-            deleted += gone;
+        if let Err(error) = clear_month(store, objects, month, settled, &mut deleted).await {
+            failed.get_or_insert(error);
         }
+        metrics.deleted_files.increment(deleted);
         if deleted > 0 {
             info!(month, files = deleted, "deleted files that no row refers to any more");
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+async fn clear_month(
+    store: &Store,
+    objects: &Objects,
+    month: &str,
+    settled: Millis,
+    deleted: &mut u64,
+) -> Result<(), ClearError> {
+    let mut files = objects.stored_before(month, settled.as_unix()).try_chunks(FILES);
+    let mut failed = None;
+    while let Some(some) = files.try_next().await.map_err(|error| error.1)? {
+        let unneeded = store.unreferenced(month, &some).await?;
+        match objects.delete(month, unneeded).await {
+            Ok(gone) => *deleted += gone,
+            // The others may well be deleted.
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }

@@ -2,7 +2,8 @@
 //!
 //! Every stretch is a transaction of its own, so whoever is killed has deleted some and not others, and nothing else.
 //! Several processes may do it at the same time: a row that somebody else holds, to delete it or to correct it, is left
-//! alone, and found another time.
+//! alone, and found another time. So is a row that was stored less than a day ago: it came late and is old already, and
+//! whoever polls the table would never see it.
 
 use std::time::{Duration, Instant};
 
@@ -35,8 +36,9 @@ struct Deleted {
 }
 
 impl Sweeper {
-    /// Deletes what is too old by the broker's clock, until there is no more or `budget` is used up, but at least one
-    /// stretch of each table for each group. Nothing that was received before `late` comes any more.
+    /// Deletes what is too old at `reach.now`, until there is no more or `budget` is used up, but at least one
+    /// stretch of each table for each group. Nothing that was received before `late` comes any more. What fails in one
+    /// table for one group does not stop the others; the first of it is told.
     pub async fn sweep(
         &mut self,
         store: &Store,
@@ -72,6 +74,7 @@ impl Sweeper {
         deleted: &mut Deleted,
     ) -> Result<(), sqlx::Error> {
         let begun = Instant::now();
+        let mut failed = None;
         loop {
             let mut rests = true;
             // One stretch each: none keeps the others from theirs, in however short a time.
@@ -81,19 +84,21 @@ impl Sweeper {
                     if walk.rests() {
                         continue;
                     }
-                    let from = match walk.place() {
-                        Some(place) => place,
-                        None => table.somewhere(pool, front).await?,
-                    };
-                    let stretch = table.stretch(pool, group, from, front).await?;
-                    walk.came_to(stretch.to.unwrap_or(from), stretch.rows < ROWS);
+                    match table.step(pool, group, walk, front).await {
+                        Ok(stretch) => {
+                            *rows += stretch.deleted;
+                            deleted.references += stretch.references;
+                        }
+                        Err(error) => {
+                            walk.fails();
+                            failed.get_or_insert(error);
+                        }
+                    }
                     rests &= walk.rests();
-                    *rows += stretch.deleted;
-                    deleted.references += stretch.references;
                 }
             }
             if rests || begun.elapsed() >= budget {
-                return Ok(());
+                return failed.map_or(Ok(()), Err);
             }
         }
     }
@@ -121,6 +126,9 @@ struct Table {
     stretch: &'static str,
 }
 
+/// The `received_at` of a row, if there is one.
+type Moment = Option<DateTime<Utc>>;
+
 /// What one statement did.
 struct Stretch {
     /// Rows gone through.
@@ -129,13 +137,15 @@ struct Stretch {
     references: u64,
     /// The last row that was gone through.
     to: Option<Place>,
+    /// Before the first row that would have gone, and did not.
+    left: Option<Place>,
 }
 
 /// `somewhere`: a moment between the oldest row and `$1`, and the oldest row one time in eleven.
 ///
-/// `stretch`: after `$1` and `$2`, before `$3`, the next `$4` rows. Of these go the ones of the channels `$5` that are not
-/// of the sources `$6`, `$7`, and the ones of the sources `$8`, `$9`. Rows of the same moment as its first or last go with
-/// it, which are before `$3` too.
+/// `stretch`: after `$1` and `$2`, before `$3`, the next `$4` rows. Of these go the ones of the sources `$5` (channels) and
+/// `$6` (names), stored at least a day ago and held by nobody; the moment of the first of theirs that stays is told. Rows of
+/// the same moment as its first or last go with it, which are before `$3` too.
 ///
 /// Nothing is joined: the planner takes a join by key over all months for so costly that it compares every row with every
 /// other. `IS TRUE` keeps it from making a join of an `IN`, which it looks up in a hash instead.
@@ -151,7 +161,10 @@ macro_rules! table {
             ),
             stretch: concat!(
                 "WITH stretch AS MATERIALIZED (
-                    SELECT received_at, id FROM ",
+                    SELECT
+                        received_at, id,
+                        ((channel, source) IN (SELECT * FROM unnest($5::text[], $6::text[]))) IS TRUE AS theirs
+                    FROM ",
                 $name,
                 " WHERE received_at >= $1 AND (received_at, id) > ($1, $2) AND received_at < $3
                     ORDER BY received_at, id
@@ -162,9 +175,8 @@ macro_rules! table {
                     SELECT received_at, id FROM ",
                 $name,
                 " WHERE received_at >= (SELECT first FROM span) AND received_at <= (SELECT last FROM span)
-                        AND (channel = ANY ($5::text[])
-                                AND (channel, source) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))
-                            OR (channel, source) IN (SELECT * FROM unnest($8::text[], $9::text[])))
+                        AND ((channel, source) IN (SELECT * FROM unnest($5::text[], $6::text[]))) IS TRUE
+                        AND stored_at < now() - interval '1 day'
                     FOR UPDATE SKIP LOCKED
                 ), gone AS (
                     DELETE FROM ",
@@ -178,7 +190,10 @@ macro_rules! table {
                         AND ((received_at, id) IN (SELECT * FROM gone)) IS TRUE
                     RETURNING 1
                 )
-                SELECT rows, (SELECT count(*) FROM gone), (SELECT count(*) FROM unneeded), received_at, id
+                SELECT
+                    rows, (SELECT count(*) FROM gone), (SELECT count(*) FROM unneeded), received_at, id,
+                    (SELECT min(received_at) FROM stretch
+                     WHERE theirs AND ((received_at, id) IN (SELECT * FROM gone)) IS NOT TRUE)
                 FROM span
                 LEFT JOIN (SELECT received_at, id FROM stretch ORDER BY received_at DESC, id DESC LIMIT 1) last ON true"
             ),
@@ -189,23 +204,33 @@ macro_rules! table {
 const TABLES: [Table; 3] = [table!("messages"), table!("message_statuses"), table!("duplicates")];
 
 impl Table {
+    /// One stretch of a walk.
+    async fn step(&self, pool: &PgPool, group: &Group, walk: &mut Walk, front: Millis) -> Result<Stretch, sqlx::Error> {
+        let from = match walk.place() {
+            Some(place) => place,
+            None => self.somewhere(pool, front).await?,
+        };
+        let stretch = self.stretch(pool, group, from, front).await?;
+        walk.came_to(stretch.to.unwrap_or(from), stretch.rows < ROWS);
+        if let Some(left) = stretch.left {
+            walk.leaves(left);
+        }
+        Ok(stretch)
+    }
+
     async fn somewhere(&self, pool: &PgPool, front: Millis) -> Result<Place, sqlx::Error> {
         let moment = sqlx::query_scalar(self.somewhere).bind(front.to_datetime()).fetch_one(pool).await?;
         Ok(Place::at(moment))
     }
 
     async fn stretch(&self, pool: &PgPool, group: &Group, from: Place, front: Millis) -> Result<Stretch, sqlx::Error> {
-        let names = |names: &[(String, String)]| -> (Vec<String>, Vec<String>) { names.iter().cloned().unzip() };
-        let ((other_channels, others), (channels, sources)) = (names(&group.others), names(&group.sources));
-        let (rows, deleted, references, received_at, id): (i64, i64, i64, Option<DateTime<Utc>>, Option<Uuid>) =
+        let (channels, sources): (Vec<String>, Vec<String>) = group.sources.iter().cloned().unzip();
+        let (rows, deleted, references, received_at, id, left): (i64, i64, i64, Moment, Option<Uuid>, Moment) =
             sqlx::query_as(self.stretch)
                 .bind(from.received_at)
                 .bind(from.id)
                 .bind(front.to_datetime())
                 .bind(ROWS)
-                .bind(&group.channels)
-                .bind(other_channels)
-                .bind(others)
                 .bind(channels)
                 .bind(sources)
                 .fetch_one(pool)
@@ -215,6 +240,7 @@ impl Table {
             deleted: deleted.unsigned_abs(),
             references: references.unsigned_abs(),
             to: received_at.zip(id).map(|(received_at, id)| Place { received_at, id }),
+            left: left.map(Place::at),
         })
     }
 }

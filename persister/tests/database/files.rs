@@ -121,8 +121,22 @@ async fn the_files_of_a_month_go_after_its_partition_and_never_before() {
     assert_eq!(left(), [true; 6], "October is not over");
     clear("2026-12-01T00:00:00Z").await;
     assert_eq!(left(), [true, true, true, true, false, false], "November is over, and still has its rows");
-    db.store.drop_months("2026-12-01T00:00:00Z".parse().unwrap(), 10).await.unwrap();
+    db.store.drop_months("2026-12-01T00:00:00Z".parse().unwrap(), 10, &mut Vec::new()).await.unwrap();
     clear("2026-12-01T00:00:00Z").await;
     assert_eq!(left(), [false, false, true, true, false, false]);
     assert!(foreign.iter().all(|path| path.exists()) && !folder.path().join("2026-11").exists());
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_deleted_is_told_and_does_not_keep_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, objects) = store_in(folder.path());
+    let name = |n: u32| ObjectName { month: "2026-11".into(), hash: blake3::hash(&n.to_be_bytes()) };
+    for n in 1..100 {
+        objects.put(&name(n), Bytes::from_static(b"x")).await.unwrap();
+    }
+    // A folder in its place.
+    std::fs::create_dir(folder.path().join(name(0).to_string())).unwrap();
+    objects.delete("2026-11", (0..100).map(|n| name(n).hash).collect()).await.unwrap_err();
+    assert_eq!(std::fs::read_dir(folder.path().join("2026-11")).unwrap().count(), 1);
 }

@@ -1,5 +1,6 @@
 //! Rows that are kept for a shorter time than all rows, and the files of theirs.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,6 +59,15 @@ impl Process {
     }
 }
 
+/// A database in which everything is stored as if it had been two days ago.
+async fn stored_long_ago() -> Database {
+    let db = Database::new().await;
+    for table in ["messages", "message_statuses", "duplicates"] {
+        db.run(&format!("ALTER TABLE {table} ALTER stored_at SET DEFAULT now() - interval '2 days'")).await;
+    }
+    db
+}
+
 /// The rows of all tables: the table, and the texts or ids by which a test knows them.
 async fn left(db: &Database) -> Vec<String> {
     db.texts(
@@ -77,7 +87,7 @@ fn with_file(mut record: Record, hash: &str) -> Record {
 
 #[tokio::test]
 async fn rows_of_a_source_go_after_its_own_time_with_all_that_is_said_of_them_and_those_of_others_stay() {
-    let db = Database::new().await;
+    let db = stored_long_ago().await;
     let of_others = [
         with_file(record(5, 0, "e").sent_by("sales").saying("other"), "bb"),
         record(6, 1, "e").sent_by("sales"),
@@ -101,23 +111,28 @@ async fn rows_of_a_source_go_after_its_own_time_with_all_that_is_said_of_them_an
 }
 
 #[tokio::test]
-async fn what_a_channel_says_is_for_its_sources_without_a_time_of_their_own_also_where_they_are_not_configured() {
-    let db = Database::new().await;
+async fn a_source_has_its_own_time_or_its_channels_and_one_that_is_not_in_the_file_keeps_its_rows() {
+    let db = stored_long_ago().await;
     let of = |request, name: &str| record(request, 0, name).sent_by(name).saying(name);
     outcomes(&db.store, &[of(1, "support"), of(2, "sales"), of(3, "gone")]).await;
     let longer = TEN_DAYS.replace("10d", "30d");
-    let mut process = Process::with(&format!("retention.channels = {{ sms = '20d', form = '8d' }}\n{longer}"));
+    let as_channel = "[[sources]]\nname = 'sales'\nchannel = 'sms'\nprovider = 'twilio'\n";
+    let channels = "retention.channels = { sms = '20d', form = '8d' }\n";
+    let mut process = Process::with(&format!("{channels}{longer}{as_channel}"));
     process.minute(&db, 21 * DAY, BUDGET).await;
-    assert_eq!(left(&db).await, ["message support"]);
-    // The source is taken out of the file.
-    process.reload("retention.channels.sms = '20d'");
-    process.minute(&db, 21 * DAY, BUDGET).await;
-    assert_eq!(left(&db).await, Vec::<String>::new());
+    assert_eq!(left(&db).await, ["message gone", "message support"]);
+    // The source is taken out of the file, or is not in it yet: somebody is still writing it.
+    process.reload(&format!("{channels}{as_channel}"));
+    process.minute(&db, 31 * DAY, BUDGET).await;
+    assert_eq!(left(&db).await, ["message gone", "message support"]);
+    process.reload(&format!("{channels}{longer}{as_channel}"));
+    process.minute(&db, 31 * DAY, BUDGET).await;
+    assert_eq!(left(&db).await, ["message gone"]);
 }
 
 #[tokio::test]
 async fn nothing_is_deleted_where_the_brokers_time_is_not_known() {
-    let db = Database::new().await;
+    let db = stored_long_ago().await;
     outcome(&db.store, &record(1, 0, "a").saying("old")).await;
     let mut process = Process::with(TEN_DAYS);
     for now in [i64::MIN, i64::MAX] {
@@ -129,7 +144,7 @@ async fn nothing_is_deleted_where_the_brokers_time_is_not_known() {
 
 #[tokio::test]
 async fn a_row_that_comes_too_late_goes_within_a_day() {
-    let db = Database::new().await;
+    let db = stored_long_ago().await;
     let mut process = Process::with(TEN_DAYS);
     outcome(&db.store, &record(2, DAY, "b").sent_by("sales").saying("where it has come to")).await;
     process.minute(&db, 20 * DAY, BUDGET).await;
@@ -137,6 +152,45 @@ async fn a_row_that_comes_too_late_goes_within_a_day() {
     process.minute(&db, 20 * DAY + MINUTE, BUDGET).await;
     process.minute(&db, 21 * DAY, BUDGET).await;
     assert_eq!(left(&db).await, ["message where it has come to"]);
+}
+
+#[tokio::test]
+async fn a_row_that_is_too_old_when_it_is_stored_stays_for_a_day_and_goes_within_two() {
+    let db = Database::new().await;
+    let copies =
+        [record(1, 0, "a").saying("late"), record(2, 0, "a"), record(3, 0, "b").of_kind(Kind::Bounce).saying("late")];
+    outcomes(&db.store, &copies).await;
+    let mut process = Process::with(TEN_DAYS);
+    // Nothing comes from there any more: only that it was seen brings the walk back to it.
+    let stored = 80 * DAY;
+    process.minute(&db, stored, BUDGET).await;
+    process.minute(&db, stored + DAY, BUDGET).await;
+    let all = ["duplicate support", "message late", "status late"];
+    assert_eq!(left(&db).await, all);
+    for table in ["messages", "message_statuses", "duplicates"] {
+        db.run(&format!("UPDATE {table} SET stored_at = now() - interval '25 hours'")).await;
+    }
+    process.minute(&db, stored + DAY + MINUTE, BUDGET).await;
+    assert_eq!(left(&db).await, all, "the walk is at the front");
+    process.minute(&db, stored + 2 * DAY, BUDGET).await;
+    assert_eq!(left(&db).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_table_that_fails_is_told_and_does_not_keep_the_rows_of_others() {
+    let db = stored_long_ago().await;
+    let copies =
+        [record(1, 0, "a").saying("old"), record(2, 0, "a"), record(3, 0, "b").of_kind(Kind::Bounce).saying("old")];
+    outcomes(&db.store, &copies).await;
+    let mut process = Process::with(TEN_DAYS);
+    db.run("ALTER TABLE message_statuses RENAME TO elsewhere").await;
+    let (now, late) = (START + 20 * DAY, Millis::from_unix(START));
+    let reach = Reach { now, oldest: now };
+    process.sweeper.sweep(&db.store, &process.kept, reach, late, BUDGET, &process.metrics).await.unwrap_err();
+    db.run("ALTER TABLE elsewhere RENAME TO message_statuses").await;
+    assert_eq!(left(&db).await, ["status old"]);
+    process.minute(&db, 20 * DAY + MINUTE, BUDGET).await;
+    assert_eq!(left(&db).await, Vec::<String>::new());
 }
 
 /// Rows of `support` and of `sales`, one a minute each from the tests' moment on.
@@ -158,7 +212,7 @@ const OF_OTHERS: &str = "SELECT count(*) FROM messages WHERE source <> 'support'
 
 #[tokio::test]
 async fn processes_that_never_live_to_the_end_reach_every_row() {
-    let db = Database::new().await;
+    let db = stored_long_ago().await;
     many_rows(&db, 5000).await;
     for _ in 0..500 {
         Process::with(TEN_DAYS).minute(&db, 20 * DAY, Duration::ZERO).await;
@@ -172,7 +226,7 @@ async fn processes_that_never_live_to_the_end_reach_every_row() {
 
 #[tokio::test]
 async fn a_process_that_has_little_time_each_minute_comes_to_the_end() {
-    let db = Database::new().await;
+    let db = stored_long_ago().await;
     many_rows(&db, 3000).await;
     let mut process = Process::with(TEN_DAYS);
     let mut minutes = 0;
@@ -187,7 +241,7 @@ async fn a_process_that_has_little_time_each_minute_comes_to_the_end() {
 
 #[tokio::test]
 async fn several_do_it_at_once_and_nobody_waits_for_a_row_that_somebody_holds() {
-    let db = Database::new().await;
+    let db = stored_long_ago().await;
     many_rows(&db, 4000).await;
     let mut held = db.pool.begin().await.unwrap();
     sqlx::query(
@@ -198,19 +252,20 @@ async fn several_do_it_at_once_and_nobody_waits_for_a_row_that_somebody_holds() 
     .unwrap();
     let [mut one, mut two, mut three] = [(); 3].map(|()| Process::with(TEN_DAYS));
     tokio::join!(
-        one.minute(&db, 20 * DAY, BUDGET),
-        two.minute(&db, 20 * DAY, BUDGET),
-        three.minute(&db, 20 * DAY, BUDGET)
+        one.minute(&db, 80 * DAY, BUDGET),
+        two.minute(&db, 80 * DAY, BUDGET),
+        three.minute(&db, 80 * DAY, BUDGET)
     );
     assert_eq!((db.number(OF_SUPPORT).await, db.number(OF_OTHERS).await), (1, 4000));
+    // Nothing comes from there any more.
     held.rollback().await.unwrap();
-    one.minute(&db, 21 * DAY, BUDGET).await;
+    one.minute(&db, 81 * DAY, BUDGET).await;
     assert_eq!(db.number(OF_SUPPORT).await, 0, "it is found another time");
 }
 
 #[tokio::test]
 async fn a_repeat_of_a_row_that_is_gone_is_still_a_repeat() {
-    let db = Database::new().await;
+    let db = stored_long_ago().await;
     let first = record(1, 0, "a").saying("first");
     let earlier_repeat = record(2, MINUTE, "a");
     assert_eq!(outcomes(&db.store, &[first.clone(), earlier_repeat.clone()]).await, [Stored, repeat_of(&first)]);
@@ -232,7 +287,7 @@ async fn a_repeat_of_a_row_that_is_gone_is_still_a_repeat() {
 
 #[tokio::test]
 async fn a_record_that_is_read_again_after_its_row_went_comes_back_once_and_goes_again() {
-    let db = Database::new().await;
+    let db = stored_long_ago().await;
     let first = record(1, 0, "a").saying("first");
     outcome(&db.store, &first).await;
     let mut process = Process::with(TEN_DAYS);
@@ -246,7 +301,7 @@ async fn a_record_that_is_read_again_after_its_row_went_comes_back_once_and_goes
 
 #[tokio::test]
 async fn files_go_when_no_row_of_their_month_refers_to_them_and_nothing_can_come_that_would() {
-    let db = Database::new().await;
+    let db = stored_long_ago().await;
     let folder = tempfile::tempdir().unwrap();
     let config = config(&format!("[attachments]\nstore = \"file://{}\"", folder.path().display()));
     let (objects, metrics) = (Objects::open(&config.attachments).unwrap().unwrap(), Metrics::new(&config));
@@ -301,4 +356,25 @@ async fn files_go_when_no_row_of_their_month_refers_to_them_and_nothing_can_come
     clear("2027-01-03T00:00:00Z").await;
     assert_eq!(there(), [false, true, true, false, false, true]);
     assert!(foreign.exists());
+}
+
+#[tokio::test]
+async fn a_month_whose_files_cannot_be_listed_is_told_and_does_not_keep_those_of_the_next() {
+    let db = Database::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&format!("[attachments]\nstore = \"file://{}\"", folder.path().display()));
+    let (objects, metrics) = (Objects::open(&config.attachments).unwrap().unwrap(), Metrics::new(&config));
+    outcomes(&db.store, &[record(1, 0, "a"), record(2, 31 * DAY, "b")]).await;
+    let mut paths = Vec::new();
+    for month in ["2026-11", "2026-12"] {
+        let name = ObjectName { month: month.to_owned(), hash: blake3::hash(b"old") };
+        objects.put(&name, Bytes::from_static(b"old")).await.unwrap();
+        paths.push(folder.path().join(name.to_string()));
+    }
+    // No text: the store does not know what to call it.
+    let unnamed = std::ffi::OsStr::from_bytes(b"\xff");
+    std::fs::write(folder.path().join("2026-11").join(unnamed), "not ours").unwrap();
+    let settled: Millis = "2099-01-01T00:00:00Z".parse().unwrap();
+    clear_unneeded(&db.store, &objects, settled, &metrics).await.unwrap_err();
+    assert!(!paths[1].exists());
 }

@@ -3,7 +3,7 @@
 use crate::postgres::Database;
 use crate::records::{MINUTE, Record, START, letter, outcome, outcomes, record};
 use persister::Outcome::{Redelivered, Stored};
-use persister::{Ending, Query};
+use persister::{DroppedMonth, Ending, Query};
 use proto::kind::Class;
 use proto::{Attachment, Kind, Millis, Recipient, Role, Truncation};
 
@@ -89,6 +89,29 @@ async fn two_persisters_can_make_the_same_months() {
     assert_eq!(db.number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'messages'::regclass").await, 12);
 }
 
+const MONTHLY: [&str; 4] = ["messages", "message_statuses", "duplicates", "message_attachments"];
+
+fn told(dropped: &[DroppedMonth]) -> Vec<String> {
+    dropped.iter().map(|dropped| format!("{} {}", dropped.table, dropped.month)).collect()
+}
+
+#[tokio::test]
+async fn a_month_that_is_being_read_waits_whole_and_does_not_keep_the_next_one() {
+    let db = Database::new().await;
+    outcomes(&db.store, &[record(1, 0, "k"), record(2, 31 * 24 * 60 * MINUTE, "l")]).await;
+    let mut reader = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT count(*) FROM message_statuses_2026_11").execute(&mut *reader).await.unwrap();
+    let mut dropped = Vec::new();
+    let cutoff: Millis = "2027-02-01T00:00:00Z".parse().unwrap();
+    db.store.drop_months(cutoff, 10, &mut dropped).await.unwrap_err();
+    let next = MONTHLY.map(|table| format!("{table} 2026-12"));
+    assert_eq!(told(&dropped), [&["messages 2026-11".to_owned()][..], &next].concat());
+    reader.rollback().await.unwrap();
+    dropped.clear();
+    db.store.drop_months(cutoff, 10, &mut dropped).await.unwrap();
+    assert_eq!(told(&dropped), MONTHLY[1..].iter().map(|table| format!("{table} 2026-11")).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn months_are_made_ahead_and_dropped_when_their_retention_is_over() {
     let db = Database::new().await;
@@ -98,11 +121,11 @@ async fn months_are_made_ahead_and_dropped_when_their_retention_is_over() {
     assert_eq!(db.texts(names).await, ["messages_2026_11", "messages_2026_12"]);
     outcomes(&db.store, &[record(1, 0, "k"), record(2, month, "l")]).await;
     let at = |text: &str| text.parse::<Millis>().unwrap();
-    assert_eq!(db.store.drop_months(at("2026-11-30T23:59:59.999Z"), 10).await.unwrap(), []);
-    let dropped = db.store.drop_months(at("2026-12-01T00:00:00Z"), 10).await.unwrap();
-    let dropped: Vec<String> = dropped.iter().map(|dropped| format!("{} {}", dropped.table, dropped.month)).collect();
-    let tables = ["messages", "message_statuses", "duplicates", "message_attachments"];
-    assert_eq!(dropped, tables.map(|table| format!("{table} 2026-11")));
+    let mut dropped = Vec::new();
+    db.store.drop_months(at("2026-11-30T23:59:59.999Z"), 10, &mut dropped).await.unwrap();
+    assert_eq!(dropped, []);
+    db.store.drop_months(at("2026-12-01T00:00:00Z"), 10, &mut dropped).await.unwrap();
+    assert_eq!(told(&dropped), MONTHLY.map(|table| format!("{table} 2026-11")));
     assert_eq!(db.texts(names).await, ["messages_2026_12"]);
     assert_eq!(db.number("SELECT count(*) FROM messages").await, 1);
 }

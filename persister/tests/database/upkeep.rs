@@ -125,6 +125,14 @@ async fn keys_are_cleared_away_while_a_month_cannot_be_dropped() {
 }
 
 #[tokio::test]
+async fn the_databases_time_is_that_of_its_own_clock() {
+    let db = Database::new().await;
+    let clock = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let (before, now, after) = (db.number(clock).await, db.store.now().await.unwrap(), db.number(clock).await);
+    assert!(before <= now && now <= after, "{before} {now} {after}");
+}
+
+#[tokio::test]
 async fn a_persister_that_writes_nothing_knows_whether_the_database_answers() {
     let db = Database::new().await;
     let (health, shutdown) = (Health::default(), CancellationToken::new());

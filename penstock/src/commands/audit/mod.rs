@@ -60,7 +60,7 @@ pub(crate) async fn run(args: AuditArgs) -> Answer {
     let choice = args.choice.read()?;
     let site = args.place.site()?;
     // Where no configuration is known, nothing is taken for old.
-    let kept = site.config().map(|config| Kept::of(&config)).unwrap_or_default();
+    let kept = site.settings()?.map(|config| Kept::of(&config)).unwrap_or_default();
     let audit = Audit { nats: site.nats().await?, store: site.store().await?, kept };
     let ledger = tokio::select! {
         ledger = audit.all(&choice, args.wait) => ledger?,

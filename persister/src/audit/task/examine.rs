@@ -60,7 +60,7 @@ impl Audit {
         }
         // After the tables: what a replay has brought into them was in REPLAY by then.
         let last_replay = view::last_replay(&self.nats).await?;
-        let kept = Kept::of(&self.loaded.borrow().config);
+        let kept = Kept::of(&self.loaded.borrow().config).not_below(self.raw);
         let known = Known { course: &self.course, last_replay, kept: &kept, now: self.now() };
         let (mut settled, mut told) = (Vec::new(), 0);
         let none = Endings::default();

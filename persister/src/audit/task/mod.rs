@@ -59,11 +59,13 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Between two lines of the log that say that it cannot look.
 const BETWEEN_TOLD: Duration = Duration::from_mins(1);
 
-/// Audits until shutdown. How long rows are kept is as `loaded` says when it looks.
+/// Audits until shutdown. How long rows are kept is as `loaded` says when it looks, and not shorter than `raw`, for which
+/// requests are kept since start.
 pub(crate) async fn run(
     nats: Nats,
     store: Arc<Store>,
     loaded: watch::Receiver<Arc<Loaded>>,
+    raw: Duration,
     shutdown: CancellationToken,
 ) -> Outcome {
     let metrics = AuditMetrics::at_zero();
@@ -78,7 +80,7 @@ pub(crate) async fn run(
     let health = Health::default().dependency(AUDIT.name);
     let limits = BatchLimits { messages: BATCH, linger: TURN / 2 };
     let mut feed = Feed::new(nats.clone(), RAW, AUDIT.name, limits, health);
-    let mut audit = Audit::new(nats, store, metrics, loaded);
+    let mut audit = Audit::new(nats, store, metrics, loaded, raw);
     let mut tick = interval(TURN);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -114,6 +116,8 @@ struct Audit {
     store: Arc<Store>,
     metrics: AuditMetrics,
     loaded: watch::Receiver<Arc<Loaded>>,
+    /// How long requests are kept.
+    raw: Duration,
     course: Course,
     /// Not looked up yet.
     fresh: Vec<Held>,
@@ -135,13 +139,20 @@ struct Audit {
 }
 
 impl Audit {
-    fn new(nats: Nats, store: Arc<Store>, metrics: AuditMetrics, loaded: watch::Receiver<Arc<Loaded>>) -> Self {
+    fn new(
+        nats: Nats,
+        store: Arc<Store>,
+        metrics: AuditMetrics,
+        loaded: watch::Receiver<Arc<Loaded>>,
+        raw: Duration,
+    ) -> Self {
         let now = Instant::now();
         Self {
             nats,
             store,
             metrics,
             loaded,
+            raw,
             course: Course::default(),
             fresh: Vec::new(),
             open: BTreeMap::new(),

@@ -96,6 +96,7 @@ fn rows_of_a_channel_and_of_a_source_may_be_kept_shorter() {
     for time in ["100d", "400d"] {
         parse(&format!("{SOURCE}retention = \"{time}\"\n[retention]\nchannels.sms = \"90d\""));
     }
+    parse("[retention]\nraw = \"31d\"\nmessages = \"31d\"");
     parse(&format!("{SOURCE}retention = \"3000d\"\n[retention]\nmessages = \"forever\""));
     assert!(overridden("PENSTOCK__RETENTION__CHANNELS__SMS", "8d").unwrap().retention.channels.contains_key("sms"));
 }
@@ -110,6 +111,11 @@ fn a_shorter_time_for_rows_is_between_that_of_requests_and_that_of_all_rows() {
         (of_source("401d"), "sources[0].retention: ", "it would never act"),
         (of_channel("47h"), "retention.channels.form: ", "shorter than `retention.raw`"),
         (of_channel("20d"), "retention.channels.form: ", "it would never act"),
+        (
+            "[retention]\nraw = \"31d\"\nmessages = \"30d\"".to_owned(),
+            "retention.messages: ",
+            "shorter than `retention.raw`",
+        ),
         (of_source("forever"), "sources[0].retention: ", "expected a duration from 1h to 36500d"),
         ("[retention]\nchannels.fax = \"8d\"".to_owned(), "retention.channels.fax: ", "unknown setting"),
     ] {
