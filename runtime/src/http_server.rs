@@ -63,8 +63,10 @@ const HEAD_BYTES: usize = 32 * 1024;
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// Requests with more headers than this are refused with 431.
 const HEADER_COUNT: usize = 100;
-/// Streams one HTTP/2 connection may have open.
-const H2_STREAMS: u32 = 200;
+/// Streams one HTTP/2 connection may have open. A connection keeps about a KiB for each that it ever had at once.
+const H2_STREAMS: u32 = 32;
+/// How many times as many requests as refusals there is room for, over HTTP/2.
+const REFUSALS: usize = 10;
 /// Connections that may wait to be accepted; beyond, clients wait a second before they try again.
 const BACKLOG: u32 = 4096;
 /// Connections accepted after shutdown was asked for: those that were there before the listener closed.
@@ -81,7 +83,8 @@ pub type Refuse = Arc<dyn Fn() -> Response<Full<Bytes>> + Send + Sync>;
 #[derive(Clone)]
 pub struct ServerLimits {
     /// Connections at once; more wait to be accepted. And HTTP/2 requests at once, until their answers are written; more
-    /// are answered with 503, as long as no more than as many of those wait to be read, and else with `REFUSED_STREAM`.
+    /// are answered with 503, as long as no more than a tenth of as many of those wait to be read, and else with
+    /// `REFUSED_STREAM`.
     pub connections: usize,
     /// How many of each a peer may have; `None` where that is no question.
     pub share: Option<Share>,
@@ -235,7 +238,7 @@ impl Server {
         Self {
             builder: builder(limits.header_timeout),
             room: Room::new(limits.connections, limits.share.clone()),
-            refusals: Room::new(limits.connections, limits.share.clone()),
+            refusals: Room::new(limits.connections.div_ceil(REFUSALS), limits.share.clone().map(part_of)),
             refuse: limits.refuse.clone(),
             refused: counter!("penstock_http_requests_refused_total"),
         }
@@ -261,6 +264,11 @@ impl Server {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         response
     }
+}
+
+/// The share of a peer in the refusals.
+fn part_of(share: Share) -> Share {
+    Arc::new(move |peer| share(peer).map(|(peer, most)| (peer, most.div_ceil(REFUSALS))))
 }
 
 /// What there is a place for.

@@ -7,10 +7,11 @@ const MIB: u64 = 1024 * 1024;
 const BODY_BUDGET: u64 = 64 * MIB;
 /// The default of `gateway.max_connections`, and what one holds at most beside a body.
 const CONNECTIONS: u64 = 10_000;
-const HEAD: u64 = 36 * 1024;
+const HEAD: u64 = 48 * 1024;
 
 /// In bytes. The gateway's is beside the bodies that it has in hand, which `gateway.body_budget` bounds; a buffer that grows
-/// is copied, so they count twice. And a connection may hold a head that is not whole yet.
+/// is copied, so they count twice. And a connection may hold a head that is not whole yet, or
+/// what HTTP/2 keeps of its streams.
 pub fn bound(role: Role) -> u64 {
     match role {
         Role::Gateway => 64 * MIB + 2 * BODY_BUDGET + CONNECTIONS * HEAD,
