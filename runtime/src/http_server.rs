@@ -233,7 +233,7 @@ impl Server {
     fn new(limits: &ServerLimits) -> Self {
         describe_counter!(
             "penstock_http_requests_refused_total",
-            "HTTP/2 requests answered with 503 because too many were in hand, of all peers or of theirs."
+            "HTTP/2 requests refused because too many were in hand, or had answers not taken, of all peers or of theirs."
         );
         Self {
             builder: builder(limits.header_timeout),

@@ -1,7 +1,8 @@
-//! How many HTTP/2 requests are in hand at once, of all connections and of each peer: as many as there may be connections.
+//! How many HTTP/2 requests there are at once, until their answers are taken, of all connections and of each peer: as many as
+//! there may be connections. And how many refusals of further ones wait to be taken.
 //!
 //! Over HTTP/1 a connection has one request in hand, so the bound on connections is one on requests. Over HTTP/2 it has
-//! hundreds: without this, one address could have as many in memory as a thousand would over HTTP/1.
+//! dozens: without this, one address could have as many in memory as many would over HTTP/1.
 
 use std::net::IpAddr;
 use std::sync::Arc;
